@@ -1,0 +1,22 @@
+"""The one import for engine authors."""
+
+from explorer.analysis import gram, unit_order
+from explorer.engine import (
+    IMAGENET_MEAN, IMAGENET_STD, Cancelled, Checkpoint, ClipInput, Engine, EngineError, FileInput,
+    FolderInput, Host, ImageInput, Input, Inputs, Outcome, Preprocess, Probe, Run, TextInput,
+    Training, WeightsMissing, place, prepare, unprepare,
+)  # fmt: skip
+from explorer.kinds import (
+    Affine, Artefact, Boxes, Curve, FeatureMaps, Field, Graph, Histogram, Hypercolumn, Image,
+    Keypoints, Masks, Matrix, Scatter, Scores, Text,
+)  # fmt: skip
+from explorer.params import knob
+
+__all__ = [
+    "IMAGENET_MEAN", "IMAGENET_STD", "Affine", "Artefact", "Boxes", "Cancelled", "Checkpoint",
+    "ClipInput", "Curve", "Engine", "EngineError", "FeatureMaps", "Field", "FileInput",
+    "FolderInput", "Graph", "Histogram", "Host", "Hypercolumn", "Image", "ImageInput", "Input",
+    "Inputs", "Keypoints", "Masks", "Matrix", "Outcome", "Preprocess", "Probe", "Run", "Scatter",
+    "Scores", "Text", "TextInput", "Training", "WeightsMissing", "gram", "knob", "place", "prepare",
+    "unit_order", "unprepare",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Running an engine, reading untrusted input, loading weights, exporting: everything without Qt."""

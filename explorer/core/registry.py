@@ -1,0 +1,156 @@
+"""The table of engines: rows from entry points, classes imported on demand, load errors kept and shown."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from explorer.kinds import KIND
+from explorer.params import unknown
+
+if TYPE_CHECKING:
+    from explorer.engine import Engine
+
+GROUP = "explorer.engines"
+Area = Literal["left", "centre", "right", "bottom"]
+
+
+class UnknownEngine(LookupError):
+    """No engine of that name; the message names the near ones."""
+
+
+class EngineUnavailable(RuntimeError):
+    """The engine is in the table but cannot be loaded; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """One dock of artefacts: their kinds, where the dock stands and what it is called."""
+
+    name: str
+    kinds: tuple[str, ...]
+    area: Area
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRow:
+    """One file of weights; the fields are explained in the built-in catalogue."""
+
+    name: str
+    source: str
+    sha256: str
+    size: int
+    licence: str
+    provenance: Literal["trained", "trained here"]
+    data: str = ""
+    reader: str = ""
+    fingerprint: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a window without torch knows of an engine. ``problem`` says why it cannot run."""
+
+    name: str
+    engine: str
+    title: str
+    family: str
+    paper: str = ""
+    summary: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    sample: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, GroupRow] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    layout: str = "units"
+    weights: tuple[WeightsRow, ...] = ()
+    origin: str = ""
+    problem: str = ""
+
+
+def parse(data: Mapping[str, Any], origin: str) -> Row:
+    """Make a Row from a catalogue dict.
+
+    Raises:
+        TypeError, ValueError, KeyError: a field is missing, unknown or of the wrong type.
+    """
+    groups = {}
+    for name, group in data.get("groups", {}).items():
+        for kind in group["kinds"]:
+            if kind not in KIND:
+                raise ValueError(f"group {name!r}: {unknown('kind', kind, KIND)}")
+        title = group.get("title", name.capitalize())
+        groups[name] = GroupRow(name, tuple(group["kinds"]), group.get("area", "bottom"), title)
+    weights = tuple(WeightsRow(**row) for row in data.get("weights", ()))
+    points = tuple(data.get("points", ()))
+    return Row(**{**data, "groups": groups, "weights": weights, "points": points, "origin": origin})
+
+
+def table(points: Iterable[EntryPoint] | None = None) -> dict[str, Row]:
+    """All engines by name, in catalogue order, built-in ones first.
+
+    A distribution whose catalogue cannot be read, and a second engine of one name, become rows
+    with a ``problem``; nothing here raises on their account.
+    """
+    found = list(entry_points(group=GROUP)) if points is None else list(points)
+    found.sort(key=lambda p: (p.value != "engines:CATALOG", p.name))
+    rows: dict[str, Row] = {}
+    for point in found:
+        try:
+            catalogue = list(point.load())
+        except Exception as error:  # noqa: BLE001 -- a broken plug-in is a greyed row, whatever it raised
+            rows[point.name] = _broken(point.name, point.value, f"{type(error).__name__}: {error}")
+            continue
+        for data in catalogue:
+            _add(rows, data, point.value)
+    return rows
+
+
+def _add(rows: dict[str, Row], data: Any, origin: str) -> None:
+    name = str(data.get("name", origin)) if isinstance(data, Mapping) else origin
+    try:
+        row = parse(data, origin)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        row = _broken(name, origin, f"its catalogue row is wrong: {error}")
+    if name in rows:
+        row = replace(
+            _broken(f"{name} ({origin})", origin, f"the name is taken by {rows[name].origin}"),
+            title=f"{row.title} ({origin})",
+        )
+    rows[row.name] = row
+
+
+def _broken(name: str, origin: str, why: str) -> Row:
+    return Row(name, "", name, "Cannot run", origin=origin, problem=why)
+
+
+def find(name: str, rows: Mapping[str, Row]) -> Row:
+    """The row of that name.
+
+    Raises:
+        UnknownEngine: with the near names.
+    """
+    if name not in rows:
+        raise UnknownEngine(unknown("engine", name, rows))
+    return rows[name]
+
+
+def load(row: Row) -> type[Engine[Any]]:
+    """Import the engine's class.
+
+    Raises:
+        EngineUnavailable: the import failed, or the class is not there.
+    """
+    if row.problem:
+        raise EngineUnavailable(f"engine {row.name!r} cannot run: {row.problem}")
+    module, _, name = row.engine.partition(":")
+    try:
+        cls: type[Engine[Any]] = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise EngineUnavailable(
+            f"engine {row.name!r} cannot run: {type(error).__name__}: {error}"
+        ) from error
+    return cls

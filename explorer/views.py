@@ -1,0 +1,212 @@
+"""What a panel asks of the session for one capture point (View), and what it gets (Rendered)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from explorer.kinds import Affine
+
+NOT_FINITE = 254
+GAP = 255
+TOP = 253  # index of the upper end of the range
+
+Range = Literal["layer", "unit", "frozen"]
+Order = Literal["index", "max", "mean", "change", "similarity"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One picture of a layer that a panel wants, hashable.
+
+    Attributes:
+        point: dotted module name of a capture point, or ``group/item`` of a FeatureMaps artefact.
+        call: which call of a module that runs several times; -1 is the last.
+        sample: index into the batch.
+        units: which units to draw in this order; empty draws all in ``order``.
+        tile: wanted side of one tile in screen pixels; maps much larger are averaged down first.
+        columns: tiles in a row; 0 lets the reduction choose for a panel of ``aspect`` (width / height).
+        range: one scale for the layer, one a unit, or ``frozen`` at ``limits``.
+        order: of the units; ``similarity`` compares with ``selected``.
+    """
+
+    point: str
+    call: int = -1
+    sample: int = 0
+    units: tuple[int, ...] = ()
+    tile: int = 0
+    columns: int = 0
+    aspect: float = 1.6
+    range: Range = "layer"
+    limits: tuple[float, float] = (0.0, 1.0)
+    order: Order = "index"
+    selected: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """Numbers about one tensor; ``unit_*`` are (C,). Zeros are counted on a strided sample.
+
+    ``low`` and ``high`` are the exact extremes of the finite values; ``dead`` counts constant units.
+    """
+
+    low: float
+    high: float
+    mean: float
+    zeros: float
+    not_finite: int
+    dead: int
+    unit_low: npt.NDArray[np.float32]
+    unit_high: npt.NDArray[np.float32]
+    unit_mean: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Names a captured tensor in the session that made it, to read values from it later."""
+
+    point: str
+    call: int
+    sample: int
+    run: int
+    frame: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendered:
+    """The answer to a View: one uint8 index mosaic, ready for one ImageItem with a 256-entry table.
+
+    Attributes:
+        index: (H, W) uint8; 0 to 253 span ``limits``, 254 is not finite, 255 is the gap between tiles.
+        limits: values at index 0 and 253; (C, 2) of them when the range is a unit's own.
+        order: unit shown in each tile, row by row.
+        tile: (height, width) of one tile in mosaic pixels, without the gap.
+        columns: tiles a row. ``gap``: pixels between tiles.
+        reduced: maps were averaged down by this factor before drawing (1: full size).
+        shape: of the captured tensor, batch included. ``unit_axis``: what a unit is ("unit", "token").
+        kind: class of the module, or "artefact".
+        affine: tile pixel coordinates at full map size to input pixels; None for things without place.
+        calls: how often the module ran in this forward pass.
+        edited: an edit applies at this point.
+    """
+
+    view: View
+    index: npt.NDArray[np.uint8]
+    limits: npt.NDArray[np.float32]
+    order: npt.NDArray[np.int64]
+    tile: tuple[int, int]
+    columns: int
+    gap: int
+    reduced: int
+    shape: tuple[int, ...]
+    dtype: str
+    kind: str
+    statistics: Statistics
+    handle: Handle
+    affine: Affine | None = None
+    map_size: tuple[int, int] = (1, 1)
+    calls: int = 1
+    edited: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether the data cross zero, which asks for a diverging colour map."""
+        return self.statistics.low < 0
+
+    def nbytes(self) -> int:
+        """Bytes of the picture."""
+        return int(self.index.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStatistics:
+    """One row of live statistics in the module tree; zeros and mean from a strided sample."""
+
+    name: str
+    shape: tuple[int, ...]
+    mean: float
+    zeros: float
+    finite: bool
+    activity: float
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """All that belongs together on the screen: the artefacts and pictures of one step of one run.
+
+    Attributes:
+        run, frame, step: where in time; ``frame`` counts pictures of a clip.
+        artefacts: of this step, with read-only arrays.
+        rendered: one answer for each View that was asked for and captured.
+        statistics: of all modules, present a few times a second.
+        milliseconds: spent in "decode", "network", "capture" (within network) for this frame.
+        last: the run has ended with this one.
+        notes: lines for the status bar ("layer3.0.relu was not called").
+    """
+
+    run: int
+    frame: int
+    step: int
+    artefacts: tuple[Any, ...] = ()
+    rendered: tuple[Rendered, ...] = ()
+    statistics: tuple[LayerStatistics, ...] = ()
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    last: bool = False
+    notes: tuple[str, ...] = ()
+
+    def nbytes(self) -> int:
+        """Bytes held by the arrays of this frame."""
+        return sum(a.nbytes() for a in self.artefacts) + sum(r.nbytes() for r in self.rendered)
+
+
+def grid_columns(count: int, width: int, height: int, aspect: float) -> int:
+    """Columns that give ``count`` tiles of ``width`` x ``height`` the largest size in a panel of ``aspect``.
+
+    ``aspect`` is the panel's width over its height. The best count is next to the real-valued
+    optimum sqrt(count * aspect * height / width), so a few candidates suffice.
+    """
+    if count <= 1:
+        return 1
+    ideal = (count * aspect * height / width) ** 0.5
+    low, high = max(1, int(ideal) - 1), min(count, int(ideal) + 3)
+
+    def size(columns: int) -> float:
+        rows = -(-count // columns)
+        return min(aspect / (columns * width), 1.0 / (rows * height))
+
+    return max(range(low, max(low, high) + 1), key=size)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change to what a module returns, applied before it is captured.
+
+    Attributes:
+        point: dotted module name. ``units``: which (empty: all).
+        op: zero, scale (by ``value``), add, replace (with ``value``) or clamp (to ``value``..``high``).
+        region: (y1, y2, x1, x2) in map cells, end exclusive; None is the whole map.
+        on: switched off edits stay in the list.
+    """
+
+    point: str
+    units: tuple[int, ...] = ()
+    op: Literal["zero", "scale", "add", "replace", "clamp"] = "zero"
+    value: float = 0.0
+    high: float = 0.0
+    region: tuple[int, int, int, int] | None = None
+    on: bool = True
+
+    def text(self) -> str:
+        """As the edit list shows it: ``layer2.3.act3 #137 × 0``."""
+        units = "all units" if not self.units else "#" + ",".join(map(str, self.units))
+        what = {
+            "zero": "× 0", "scale": f"× {self.value:g}", "add": f"+ {self.value:g}",
+            "replace": f"= {self.value:g}", "clamp": f"in {self.value:g} … {self.high:g}",
+        }[self.op]  # fmt: skip
+        where = "" if self.region is None else f" [{self.region[0]}:{self.region[1]}, {self.region[2]}:{self.region[3]}]"
+        return f"{self.point} {units}{where} {what}"
