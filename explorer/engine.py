@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.inputs import ClipInput as ClipInput  # the names stay importable from here
+from explorer.inputs import FileInput as FileInput
+from explorer.inputs import FolderInput as FolderInput
+from explorer.inputs import ImageInput as ImageInput
+from explorer.inputs import Input as Input
+from explorer.inputs import Inputs as Inputs
+from explorer.inputs import Pixels as Pixels
+from explorer.inputs import TextInput as TextInput
 from explorer.kinds import Affine, Artefact
 
 P = TypeVar("P")
-Pixels = npt.NDArray[np.uint8]
 
 
 class EngineError(RuntimeError):
@@ -33,70 +39,6 @@ class WeightsMissing(EngineError):
 
 class Cancelled(BaseException):
     """Raised inside a network to stop it; a BaseException so that no engine swallows it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageInput:
-    """A picture: ``pixels`` (H, W, 3) uint8 sRGB, already upright; ``sha256`` of the source file."""
-
-    pixels: Pixels
-    name: str = ""
-    path: Path | None = None
-    sha256: str = ""
-    frame: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TextInput:
-    """A text that was typed, dropped or read from a file."""
-
-    text: str
-    name: str = ""
-    sha256: str = ""
-
-
-class ClipInput(Protocol):
-    """A clip or camera, read lazily: frames are (H, W, 3) uint8 sRGB."""
-
-    name: str
-    path: Path | None
-    sha256: str
-    fps: float
-    live: bool
-
-    def __len__(self) -> int:
-        """Number of frames; 0 for a camera."""
-
-    def __getitem__(self, index: int) -> Pixels:
-        """The frame at ``index``; a camera ignores the index and gives its newest frame.
-
-        Raises:
-            IndexError: past the end, also when the file ends earlier than its header says.
-        """
-
-    def close(self) -> None:
-        """Release the decoder or device."""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderInput:
-    """A folder of pictures, in natural order; unreadable files are left out and named in ``skipped``."""
-
-    path: Path
-    files: tuple[Path, ...]
-    skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FileInput:
-    """Any other file an engine asks for by suffix."""
-
-    path: Path
-    sha256: str = ""
-
-
-Input = ImageInput | TextInput | ClipInput | FolderInput | FileInput
-Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
