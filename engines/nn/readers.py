@@ -1,0 +1,36 @@
+"""Readers from other frameworks' weight files to named tensors in the public PyTorch layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+
+# Convolutions per block of VGG-16 (Simonyan, Zisserman 2014, configuration D); a pool after each.
+_VGG16 = (2, 2, 3, 3, 3)
+
+
+def keras_vgg16(path: Path) -> dict[str, Tensor]:
+    """The 13 convolutions of a Keras 3 VGG-16 (or HED) file under torchvision's names.
+
+    Kernels turn from (h, w, in, out) to (out, in, h, w). Names are ``features.N.weight`` and
+    ``features.N.bias`` with N counted through convolutions, activations and pools.
+
+    Raises:
+        OSError: not an HDF5 file. KeyError: it has other layers.
+    """
+    tensors: dict[str, Tensor] = {}
+    index = 0
+    with h5py.File(path, "r") as file:
+        for block, convolutions in enumerate(_VGG16, start=1):
+            for i in range(convolutions):
+                layer = "conv2d" if i == 0 else f"conv2d_{i}"
+                values = file[f"block{block}/layers/{layer}/vars"]
+                kernel = torch.from_numpy(values["0"][()])
+                tensors[f"features.{index}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
+                tensors[f"features.{index}.bias"] = torch.from_numpy(values["1"][()])
+                index += 2  # its ReLU
+            index += 1  # the pool
+    return tensors
