@@ -86,9 +86,11 @@ class Rendered:
         tile: (height, width) of one tile in mosaic pixels, without the gap.
         columns: tiles a row. ``gap``: pixels between tiles.
         reduced: maps were averaged down by this factor before drawing (1: full size).
-        shape: of the captured tensor, batch included. ``unit_axis``: what a unit is ("unit", "token").
+        shape: of the captured tensor, batch included.
+        unit: what one tile is: "unit" (a map), "token × channel" (one matrix) or "value" (a number).
         kind: class of the module, or "artefact".
         affine: tile pixel coordinates at full map size to input pixels; None for things without place.
+        receptive: (width, height) of one cell's receptive field in input pixels, when known.
         calls: how often the module ran in this forward pass.
         edited: an edit applies at this point.
     """
@@ -107,7 +109,9 @@ class Rendered:
     statistics: Statistics
     handle: Handle
     affine: Affine | None = None
+    receptive: tuple[float, float] | None = None
     map_size: tuple[int, int] = (1, 1)
+    unit: str = "unit"
     calls: int = 1
     edited: bool = False
     notes: tuple[str, ...] = ()

@@ -1,0 +1,337 @@
+"""Hooks for one run: cancel, edit, read and count; always removed, whichever way the run ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from explorer.core.geometry import Geometry, Place
+from explorer.core.reduction import as_maps, reduce, strided
+from explorer.engine import Cancelled
+from explorer.kinds import Affine
+from explorer.params import unknown
+from explorer.views import Edit, Handle, LayerStatistics, Rendered, View
+
+
+class UnknownPoint(LookupError):
+    """No module of that name; the message names the near ones."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """A captured sample: ``tensor`` is our own copy, whatever is written in place afterwards."""
+
+    tensor: Tensor
+    shape: tuple[int, ...]
+    dtype: str
+    place: Place | None
+    root: Affine
+    calls: int
+    fresh: bool = True
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a sweep noted of one module: raw numbers stay on the device until they are asked for."""
+
+    shape: tuple[int, ...]
+    numbers: Tensor | None
+    calls: int = 1
+
+
+@dataclass(slots=True)
+class _Point:
+    """One captured module during one pass."""
+
+    name: str
+    views: tuple[View, ...]
+    edits: tuple[Edit, ...]
+    calls: int = 0
+    handles: list[RemovableHandle] = field(default_factory=list)
+
+
+class Capture:
+    """The hooks of one network. Buffers are kept from run to run, so that a frame allocates nothing."""
+
+    def __init__(self, network: nn.Module, cancelled: Callable[[], bool]) -> None:
+        self.network = network
+        self.seconds = 0.0
+        self.seen: dict[str, Seen] = {}
+        self._cancelled = cancelled
+        self._kept: dict[tuple[str, int, int], Kept] = {}
+        self._means: dict[str, Tensor] = {}
+        self._handles: list[RemovableHandle] = []
+        self._points: dict[str, _Point] = {}
+        self._wanted: tuple[tuple[View, ...], tuple[Edit, ...]] = ((), ())
+        self._geometry = Geometry()
+        self._places: dict[str, Place] = {}
+        self._root = Affine(approximate=True)
+        self._sweep_handles: list[RemovableHandle] = []
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise UnknownPoint for a name that is no module."""
+        known = dict(self.network.named_modules())
+        for name in names:
+            if name not in known:
+                raise UnknownPoint(unknown("layer", name, list(known)))
+
+    def install(self, views: Sequence[View], edits: Sequence[Edit]) -> None:
+        """Hook the network for these views and edits; a call with the same ones costs nothing."""
+        wanted = (tuple(views), tuple(e for e in edits if e.on))
+        if self._handles and wanted == self._wanted:
+            return
+        self.remove()
+        self._wanted = wanted
+        modules = dict(self.network.named_modules())
+        for module in modules.values():
+            if not _has_children(module):
+                self._handles.append(module.register_forward_pre_hook(self._enter))
+                self._handles.append(module.register_forward_hook(self._stop_backward))
+        names = dict.fromkeys([e.point for e in wanted[1]] + [v.point for v in wanted[0]])
+        for name in names:
+            if name not in modules:
+                continue
+            point = _Point(
+                name,
+                tuple(v for v in wanted[0] if v.point == name),
+                tuple(e for e in wanted[1] if e.point == name),
+            )
+            self._points[name] = point
+            hook = modules[name].register_forward_hook(self._reader(point), prepend=False)
+            self._handles.append(hook)
+        keys = {(v.point, v.call, v.sample) for v in wanted[0]}
+        self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
+
+    def sweep(self, *, on: bool) -> None:
+        """Note shapes, places and a sample's statistics of every module in the next pass."""
+        for handle in self._sweep_handles:
+            handle.remove()
+        self._sweep_handles = []
+        if not on:
+            return
+        self.seen = {}
+        self._places = {}
+        for name, module in self.network.named_modules():
+            hook = module.register_forward_hook(self._sweeper(name, leaf=not _has_children(module)))
+            self._sweep_handles.append(hook)
+
+    def remove(self) -> None:
+        """Take away every hook."""
+        for handle in [*self._handles, *self._sweep_handles]:
+            handle.remove()
+        self._handles, self._sweep_handles, self._points = [], [], {}
+
+    def clear(self) -> None:
+        """Forget the captured tensors."""
+        self._kept.clear()
+        self._means.clear()
+
+    def start_pass(self) -> None:
+        """Before a resumption of the engine: count the calls of this step alone."""
+        for point in self._points.values():
+            point.calls = 0
+        self.seconds = 0.0
+
+    def rendered(self, run: int, frame: int, edits: Sequence[Edit]) -> tuple[Rendered, ...]:
+        """A picture for each view whose point ran since the last call."""
+        begun = time.perf_counter()
+        edited = {e.point for e in edits if e.on}
+        pictures = tuple(self._render(v, run, frame, v.point in edited) for v in self._due())
+        for kept in self._kept.values():
+            kept.fresh = False
+        self.seconds += time.perf_counter() - begun
+        return pictures
+
+    def statistics(self) -> tuple[LayerStatistics, ...]:
+        """The rows of the last sweep, in one transfer from the device."""
+        named = [(name, s) for name, s in self.seen.items() if s.numbers is not None]
+        if not named:
+            return ()
+        table = torch.stack([s.numbers for _, s in named if s.numbers is not None]).tolist()
+        return tuple(
+            LayerStatistics(
+                name, s.shape, mean, zeros, finite=magnitude - magnitude == 0.0,
+                activity=magnitude, calls=s.calls,
+            )
+            for (name, s), (mean, zeros, magnitude) in zip(named, table, strict=True)
+        )  # fmt: skip
+
+    def tensor(self, handle: Handle) -> Kept | None:
+        """The captured sample that a handle names, if it is still there."""
+        return self._kept.get((handle.point, handle.call, handle.sample))
+
+    def uncalled(self) -> tuple[str, ...]:
+        """Captured points whose module did not run since `start_pass`."""
+        return tuple(p.name for p in self._points.values() if p.views and p.calls == 0)
+
+    def _due(self) -> Iterator[View]:
+        for view in self._wanted[0]:
+            kept = self._kept.get((view.point, view.call, view.sample))
+            if kept is not None and kept.fresh:
+                yield view
+
+    def _render(self, view: View, run: int, frame: int, edited: bool) -> Rendered:
+        kept = self._kept[(view.point, view.call, view.sample)]
+        maps, unit = as_maps(kept.tensor.unsqueeze(0))
+        mosaic = reduce(maps, view, self._means.get(view.point))
+        self._means[view.point] = torch.from_numpy(mosaic.statistics.unit_mean)
+        place = kept.place.under(kept.root) if kept.place else None
+        return Rendered(
+            view=view,
+            index=mosaic.index.cpu().numpy(),
+            limits=mosaic.limits.float().numpy(),
+            order=mosaic.order.numpy(),
+            tile=mosaic.tile,
+            columns=mosaic.columns,
+            gap=mosaic.gap,
+            reduced=mosaic.reduced,
+            shape=kept.shape,
+            dtype=kept.dtype,
+            kind=type(self.network.get_submodule(view.point)).__name__,
+            statistics=mosaic.statistics,
+            handle=Handle(view.point, view.call, view.sample, run, frame),
+            affine=place.affine if place else None,
+            receptive=place.receptive if place else None,
+            map_size=(int(maps.shape[1]), int(maps.shape[2])),
+            unit=unit,
+            calls=kept.calls,
+            edited=edited,
+        )
+
+    def _reader(self, point: _Point) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: Any, out: Any) -> Any:
+            begun = time.perf_counter()
+            changed = _edited(out, point.edits) if point.edits else out
+            x = first_tensor(changed)
+            if x is not None:
+                for view in point.views:
+                    if view.call in (-1, point.calls):
+                        self._keep(view, x, point.calls + 1)
+            point.calls += 1
+            self.seconds += time.perf_counter() - begun
+            return changed if point.edits else None
+
+        return hook
+
+    def _keep(self, view: View, x: Tensor, calls: int) -> None:
+        """Copy one sample into our own buffer: a later in-place ReLU must not rewrite it."""
+        one = x.detach()[min(view.sample, len(x) - 1)] if x.ndim > 1 else x.detach().reshape(-1)
+        key = (view.point, view.call, view.sample)
+        old = self._kept.get(key)
+        fits = old is not None and old.tensor.shape == one.shape and old.tensor.dtype == one.dtype
+        if old is not None and fits and old.tensor.device == one.device:
+            copy = old.tensor.copy_(one)
+        else:
+            copy = one.clone(memory_format=torch.contiguous_format)
+        dtype = str(x.dtype).removeprefix("torch.")
+        self._kept[key] = Kept(
+            copy, tuple(x.shape), dtype, self._places.get(view.point), self._root, calls
+        )
+
+    def _sweeper(self, name: str, *, leaf: bool) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, out: Any) -> None:
+            x = first_tensor(out)
+            if x is None:
+                return
+            before = self.seen.get(name)
+            numbers = _numbers(x) if leaf else None
+            self.seen[name] = Seen(tuple(x.shape), numbers, before.calls + 1 if before else 1)
+            if leaf:
+                self._geometry.leave(module, args[0] if args else None, x)
+            place = self._geometry.of(x)
+            if place is not None:
+                self._places[name] = place
+
+        return hook
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        """Before any leaf: stop here if asked to, and note where the picture enters the network."""
+        if self._cancelled():
+            raise Cancelled
+        x = args[0] if args else None
+        affine = getattr(x, "layerscope_affine", None)
+        if affine is not None:
+            self._root = affine
+            if self._sweep_handles:
+                self._geometry.enter(x)
+
+    def _stop_backward(self, module: nn.Module, args: Any, out: Any) -> None:
+        if isinstance(out, Tensor) and out.requires_grad:
+            out.register_hook(self._stop_gradient)
+
+    def _stop_gradient(self, gradient: Tensor) -> None:
+        if self._cancelled():
+            raise Cancelled
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """The first tensor in a tensor, tuple, list or dict, depth first."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            found = first_tensor(part)
+            if found is not None:
+                return found
+    return None
+
+
+def hook_count(network: nn.Module) -> int:
+    """Hooks of every sort that are on the network's modules now."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
+
+
+def _has_children(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None
+
+
+def _numbers(x: Tensor) -> Tensor:
+    """(mean, share of zeros, mean magnitude) of a strided sample, on the device."""
+    taken = strided(x.detach(), 1024).float()
+    return torch.stack([taken.mean(), (taken == 0).float().mean(), taken.abs().mean()])
+
+
+def _edited(out: Any, edits: Sequence[Edit]) -> Any:
+    """What the module returns with the edits applied to its first tensor; the rest as it was."""
+    x = first_tensor(out)
+    if x is None:
+        return out
+    y = x.clone()
+    for edit in edits:
+        apply_edit(y, edit)
+    if out is x:
+        return y
+    if isinstance(out, dict):
+        return type(out)({k: y if v is x else v for k, v in out.items()})
+    return type(out)(y if v is x else v for v in out)
+
+
+def apply_edit(y: Tensor, edit: Edit) -> None:
+    """Change units and region of ``y`` (N, C, ...) in place."""
+    units = [u for u in edit.units if u < y.shape[1]] if y.ndim > 1 else []
+    if edit.units and not units:
+        return
+    here = torch.ones(y.shape[2:], dtype=torch.bool, device=y.device)
+    if edit.region is not None and y.ndim == 4:
+        top, bottom, left, right = edit.region
+        here = torch.zeros_like(here)
+        here[top:bottom, left:right] = True
+    mask = torch.zeros(y.shape[1:], dtype=torch.bool, device=y.device)
+    mask[units or slice(None)] = here
+    old = y[:, mask]
+    y[:, mask] = {
+        "zero": lambda: torch.zeros_like(old),
+        "scale": lambda: old * edit.value,
+        "add": lambda: old + edit.value,
+        "replace": lambda: torch.full_like(old, edit.value),
+        "clamp": lambda: old.clamp(edit.value, edit.high),
+    }[edit.op]()
