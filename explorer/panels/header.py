@@ -1,0 +1,154 @@
+"""The lines above a panel: title, facts, caption and warnings, each cut when there is no room."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from explorer.panels.icons import pixmap
+from explorer.panels.theme import DARK, SPACE_M, TYPE_SCALE, Role, Theme, font
+
+REFRESH_SECONDS = 0.25  # numbers above a live picture change at 4 Hz
+
+
+class ElidedLabel(QWidget):
+    """One line that ends in an ellipsis when there is no room; the tooltip then has it whole."""
+
+    def __init__(self, role: Role, token: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._role, self._token, self._text, self._theme = role, token, "", DARK
+        self.setFont(font(role))
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def text(self) -> str:
+        """The whole text, cut or not."""
+        return self._text
+
+    def set_text(self, text: str) -> None:
+        """Show ``text``."""
+        if text != self._text:
+            self._text = text
+            self.setAccessibleName(text)
+            self.updateGeometry()
+            self._refresh_tooltip()
+            self.update()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self._theme = theme
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """As wide as the text."""
+        width = QFontMetrics(font(self._role)).horizontalAdvance(self._text)
+        return QSize(width + 2, TYPE_SCALE[self._role][1])
+
+    def minimumSizeHint(self) -> QSize:
+        """Two or three characters: the rest may be cut."""
+        return QSize(min(self.sizeHint().width(), 24), TYPE_SCALE[self._role][1])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Offer the tooltip only when text is cut."""
+        super().resizeEvent(event)
+        self._refresh_tooltip()
+
+    def _refresh_tooltip(self) -> None:
+        self.setToolTip(self._text if self.sizeHint().width() > self.width() + 2 else "")
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what fits."""
+        painter = QPainter(self)
+        made = font(self._role)
+        painter.setFont(made)
+        painter.setPen(self._theme.colour(self._token))
+        mode = Qt.TextElideMode.ElideRight
+        cut = QFontMetrics(made).elidedText(self._text, mode, self.width())
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(self.rect(), flags, cut)
+        painter.end()
+
+
+class Header(QWidget):
+    """Title and facts on one line, a muted caption below, warnings with an icon at the right.
+
+    Facts and caption are renewed at most four times a second while the title stays the same.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = DARK
+        self._wanted: tuple[str, str, str, str] = ("", "", "", "")
+        self._shown_at = 0.0
+        self.title = ElidedLabel("title", "text", self)
+        self.facts = ElidedLabel("number", "muted", self)
+        self.caption = ElidedLabel("caption", "muted", self)
+        self.warning = ElidedLabel("caption", "error", self)
+        self.warning_icon = QLabel(self)
+        self.warning_icon.setFixedSize(16, 16)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.flush)
+        self._lay_out()
+        self.set_theme(DARK)
+        self._show_parts()
+
+    def _lay_out(self) -> None:
+        first = QHBoxLayout()
+        first.setSpacing(SPACE_M)
+        first.addWidget(self.title)
+        first.addWidget(self.facts, 1)
+        self.extra = QHBoxLayout()
+        self.extra.setSpacing(SPACE_M)
+        first.addWidget(self.warning_icon)
+        first.addWidget(self.warning)
+        first.addLayout(self.extra)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(0)
+        rows.addLayout(first)
+        rows.addWidget(self.caption)
+
+    def show_lines(self, title: str, facts: str = "", caption: str = "", warning: str = "") -> None:
+        """Set all four texts; at once when the title or the warning changed, else at 4 Hz."""
+        changed = (title, warning) != (self.title.text(), self.warning.text())
+        self._wanted = (title, facts, caption, warning)
+        wait = REFRESH_SECONDS - (time.monotonic() - self._shown_at)
+        if changed or wait <= 0:
+            self.flush()
+        elif not self._timer.isActive():
+            self._timer.start(max(1, round(1000 * wait)))
+
+    def flush(self) -> None:
+        """Show what was set last, now."""
+        self._timer.stop()
+        self._shown_at = time.monotonic()
+        for label, text in zip(
+            (self.title, self.facts, self.caption, self.warning), self._wanted, strict=True
+        ):
+            label.set_text(text)
+        self._show_parts()
+
+    def text(self) -> str:
+        """All that was set last, as one line: ``title · facts · caption · warning``."""
+        return " · ".join(part for part in self._wanted if part)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self._theme = theme
+        for label in (self.title, self.facts, self.caption, self.warning):
+            label.set_theme(theme)
+        self.warning_icon.setPixmap(pixmap("warning", theme, 14, "error", self.devicePixelRatioF()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Keep the icon sharp when the window moves to a denser screen."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.set_theme(self._theme)
+
+    def _show_parts(self) -> None:
+        self.caption.setVisible(bool(self.caption.text()))
+        self.warning.setVisible(bool(self.warning.text()))
+        self.warning_icon.setVisible(bool(self.warning.text()))

@@ -1,0 +1,222 @@
+"""Panel: what every picture of an artefact shares: header, body, colour bar, probe, export."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QIODevice, QPoint, QSaveFile, QSize, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QImage, QPainter, QPalette
+from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+
+from explorer.kinds import Array, Artefact
+from explorer.panels.colour_bar import ColourBar
+from explorer.panels.header import Header
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
+from explorer.panels.wording import shape_text
+
+FORMATS = {"PNG": "Picture (*.png)", "SVG": "Vector picture (*.svg)", "NPZ": "Arrays (*.npz)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What lies under the mouse: one line for the status bar, and where on the input (pixels)."""
+
+    text: str
+    input_xy: tuple[float, float] | None = None
+
+
+class Panel(QWidget):
+    """A view of one artefact.
+
+    A subclass puts its widget in with `set_body` and overrides `draw`; `facts` when shape and unit
+    do not say enough; `show_cursor`, `reset_zoom` and `add_actions` where they apply.
+
+    Signals:
+        gestured: ``(knob name, value)``, the value in input pixels.
+        probed: `Probed`, or None when the mouse leaves.
+        said: one line for the status bar (what was exported, why it failed).
+    """
+
+    gestured = Signal(object)
+    probed = Signal(object)
+    said = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        super().__init__(parent)
+        self.theme = theme
+        self.artefact: Artefact | None = None
+        self.header = Header(self)
+        self.colour_bar = ColourBar(self)
+        self.colour_bar.hide()
+        self.footer = QHBoxLayout()
+        self.footer.setSpacing(SPACE_M)
+        self.footer.addStretch(1)
+        self.footer.addWidget(self.colour_bar)
+        self._rows = QVBoxLayout(self)
+        self._rows.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_M)
+        self._rows.setSpacing(SPACE_S)
+        self._rows.addWidget(self.header)
+        self._rows.addLayout(self.footer)
+        self.setAutoFillBackground(True)
+        self.setMinimumSize(160, 120)
+        self.set_theme(theme)
+
+    # -- for subclasses ------------------------------------------------------------------------
+
+    def set_body(self, widget: QWidget) -> None:
+        """Put ``widget`` between header and footer; it takes all the room that is left."""
+        self._rows.insertWidget(1, widget, 1)
+
+    def draw(self, artefact: Artefact) -> None:
+        """Draw ``artefact`` in the body; every panel overrides this."""
+        raise NotImplementedError(f"{type(self).__name__} does not draw {type(artefact).__name__}")
+
+    def facts(self, artefact: Artefact) -> str:
+        """The line beside the title: shape of the main array, and its unit."""
+        arrays = artefact.arrays()
+        shape = shape_text(next(iter(arrays.values())).shape) if arrays else ""
+        return " · ".join(part for part in (shape, artefact.unit) if part)
+
+    def warning(self, artefact: Artefact) -> str:
+        """What is wrong with the numbers: how many are not finite."""
+        bad = sum(
+            int(np.size(a) - np.isfinite(a).sum())
+            for a in artefact.arrays().values()
+            if a.dtype.kind == "f"
+        )
+        return f"{bad} not finite" if bad else ""
+
+    def reset_zoom(self) -> None:
+        """Show all again."""
+
+    def add_actions(self, menu: QMenu) -> None:
+        """Add the panel's own lines to its context menu."""
+
+    # -- what the application calls ------------------------------------------------------------
+
+    def show_artefact(self, artefact: Artefact) -> None:
+        """Show ``artefact`` in place of the one before."""
+        self.artefact = artefact
+        facts, warning = self.facts(artefact), self.warning(artefact)
+        self.header.show_lines(artefact.item, facts, artefact.note, warning)
+        self.setAccessibleName(f"{type(artefact).__name__} {artefact.name}")
+        self.draw(artefact)
+
+    def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
+        """Mark the place on the input that another panel's mouse is on; None removes the mark."""
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self.theme = theme
+        palette = self.palette()
+        palette.setColor(QPalette.ColorRole.Window, theme.colour("panel"))
+        palette.setColor(QPalette.ColorRole.WindowText, theme.colour("text"))
+        self.setPalette(palette)
+        self.header.set_theme(theme)
+        self.colour_bar.set_theme(theme)
+
+    # -- export --------------------------------------------------------------------------------
+
+    def picture(self, scale: float = 1) -> QImage:
+        """What is shown, with title and colour bar, ``scale`` times as dense as the screen."""
+        self.header.flush()
+        made = QImage(self.size() * scale, QImage.Format.Format_ARGB32_Premultiplied)
+        made.setDevicePixelRatio(scale)
+        made.fill(self.theme.colour("panel"))
+        self.render(made, QPoint())
+        return made
+
+    def svg(self, path: str | Path) -> bool:
+        """Write what is shown as SVG: text and lines as vectors, pictures as embedded pixels."""
+        file = QSaveFile(str(path))
+        if not file.open(QIODevice.OpenModeFlag.WriteOnly):
+            return False
+        self.header.flush()
+        generator = QSvgGenerator()
+        generator.setOutputDevice(file)
+        generator.setSize(QSize(self.width(), self.height()))
+        generator.setViewBox(self.rect())
+        generator.setTitle(self.header.text())
+        painter = QPainter(generator)
+        painter.fillRect(self.rect(), self.theme.colour("panel"))
+        self.render(painter, QPoint())
+        painter.end()
+        return file.commit()
+
+    def arrays(self) -> dict[str, Array]:
+        """The numbers that are shown, by field name."""
+        return {} if self.artefact is None else self.artefact.arrays()
+
+    def save(self, path: str | Path) -> None:
+        """Write PNG, SVG or NPZ by the suffix; whole or not at all.
+
+        Raises:
+            OSError: the suffix is none of these, or the file cannot be written.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix == ".svg":
+            if not self.svg(path):
+                raise OSError(f"cannot write {path}")
+            return
+        if suffix not in (".png", ".npz"):
+            raise OSError(f"cannot write {path.name}: use .png, .svg or .npz")
+        file = QSaveFile(str(path))
+        if not file.open(QIODevice.OpenModeFlag.WriteOnly):
+            raise OSError(f"cannot write {path}: {file.errorString()}")
+        if suffix == ".png":
+            written = self.picture(2).save(file, "PNG")
+        else:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **self.arrays())
+            written = file.write(buffer.getvalue()) == buffer.tell()
+        if not (written and file.commit()):
+            raise OSError(f"cannot write {path}: {file.errorString()}")
+
+    def copy(self) -> None:
+        """Put the picture on the clipboard."""
+        QGuiApplication.clipboard().setImage(self.picture(2))
+        self.said.emit(f"Copied a picture of {self.header.title.text()}")
+
+    # -- context menu --------------------------------------------------------------------------
+
+    def menu(self) -> QMenu:
+        """The context menu, made anew each time."""
+        menu = QMenu(self)
+        self.add_actions(menu)
+        if not menu.isEmpty():
+            menu.addSeparator()
+        menu.addAction("Reset zoom", self.reset_zoom)
+        menu.addSeparator()
+        menu.addAction("Copy picture", self.copy)
+        for name in FORMATS:
+            action = menu.addAction(f"Export {name}…")
+            action.setData(name)
+            action.triggered.connect(lambda _=False, name=name: self._ask_and_save(name))
+        return menu
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu at the mouse, or in the middle when a key asked for it."""
+        by_key = event.reason() is QContextMenuEvent.Reason.Keyboard
+        where = self.mapToGlobal(self.rect().center()) if by_key else event.globalPos()
+        menu = self.menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(where)
+        event.accept()
+
+    def _ask_and_save(self, format_name: str) -> None:
+        stem = self.header.title.text().replace("/", "-") or "panel"
+        suggested = f"{stem}.{format_name.lower()}"
+        path, _ = QFileDialog.getSaveFileName(self, "Export", suggested, FORMATS[format_name])
+        if not path:
+            return
+        try:
+            self.save(path if Path(path).suffix else f"{path}.{format_name.lower()}")
+        except OSError as error:
+            self.said.emit(str(error))
+        else:
+            self.said.emit(f"Wrote {path}")
