@@ -28,7 +28,7 @@ def assets() -> Path:
 
 
 def cache() -> Path:
-    """The user's folder for what can be fetched again, such as weights. Made by who writes to it."""
+    """The user's folder for what can be fetched again, such as weights; made by its writer."""
     return _user("cache", platformdirs.user_cache_path)
 
 
