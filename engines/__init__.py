@@ -134,6 +134,18 @@ DCGAN_FACES = {
     "fingerprint": {"main.0.weight": (100, 512, 4, 4), "main.12.weight": (64, 3, 4, 4)},
 }
 
+FAST_WEIGHTS_K4 = {
+    "name": "fast-weights-k4",
+    "source": "asset:weights/fast-weights-k4.safetensors",
+    "sha256": "58990fc3e5696f43c88596dcc0f9d22592be5f70b65956184b81e70590e61a2f",
+    "size": 81612,
+    "licence": "MIT",
+    "data": "generated strings",
+    "provenance": "trained here",
+    "reader": "",
+    "fingerprint": {"embedding.weight": (37, 100), "W.weight": (50, 50), "norm.weight": (50,)},
+}
+
 CATALOG = [
     {
         "name": "classify",
@@ -152,5 +164,38 @@ CATALOG = [
         "points": ["_blocks.7", "_conv_stem", "_blocks.2", "_blocks.12", "_conv_head"],
         "layout": "units",
         "weights": [EFFICIENTNET_LITE0],
+    },
+    {
+        "name": "fast-weights",
+        "engine": "engines.memory.fast_weights:FastWeights",
+        "title": "Fast weights",
+        "family": "Memory",
+        "paper": "Ba et al.: Using Fast Weights to Attend to the Recent Past, 2016",
+        "summary": "Type pairs, two question marks and a key, and watch A(t) hold the pairs.",
+        "inputs": {"string": "text"},
+        "sample": {"string": "c9k8j3f1??c"},
+        "groups": {
+            "memory": {"kinds": ["Matrix"], "area": "centre", "title": "Fast memory"},
+            "states": {"kinds": ["Matrix"], "area": "right", "title": "States"},
+            "string": {"kinds": ["Text"], "area": "right", "title": "String"},
+            "prediction": {"kinds": ["Scores", "Matrix"], "area": "bottom", "title": "Prediction"},
+            "dynamics": {"kinds": ["Curve"], "area": "bottom", "title": "Dynamics"},
+            "learning": {"kinds": ["Curve", "Text"], "area": "bottom", "title": "Learning"},
+        },
+        "points": [
+            "memory",
+            "attention",
+            "hidden",
+            "fast",
+            "inner",
+            "norm",
+            "W",
+            "C",
+            "embedding",
+            "readout.1",
+            "readout.2",
+        ],
+        "layout": "attention",
+        "weights": [FAST_WEIGHTS_K4],
     },
 ]
