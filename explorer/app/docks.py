@@ -1,0 +1,297 @@
+"""Docks: one for each artefact group of the engine, named ``engine:group``, and how they first stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QDockWidget, QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QStackedLayout, QToolButton,
+    QVBoxLayout, QWidget,
+)  # fmt: skip
+
+from explorer.app.drop import DropZone
+from explorer.panels.icons import icon, pixmap
+
+if TYPE_CHECKING:
+    from explorer.core.registry import Row
+    from explorer.panels.theme import Theme
+
+AREAS = {
+    "left": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+    "centre": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
+TALL = 820  # px: from here on the right column has room for three docks one above the other
+
+
+class TitleBar(QWidget):
+    """Title, a muted remark, the state (frozen, stale) and two buttons; drags like Qt's own."""
+
+    def __init__(self, dock: QDockWidget) -> None:
+        super().__init__(dock)
+        self._theme: Theme | None = None
+        self._hatched = False
+        self._tabbed = False
+        self.title = QLabel(dock.windowTitle(), self)
+        self.title.setProperty("role", "title")
+        self.remark = QLabel("", self)
+        self.remark.setProperty("role", "caption")
+        self.remark.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.state_icon = QLabel(self)
+        self.state = QLabel("", self)
+        self.state.setProperty("role", "caption")
+        self.float_button = self._button("external-link", "Detach or dock", dock.windowTitle())
+        self.close_button = self._button("x", "Close; View, Docks opens it again", dock.windowTitle())
+        self.close_button.clicked.connect(dock.close)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 2, 4, 2)
+        row.setSpacing(8)
+        row.addWidget(self.title)
+        row.addWidget(self.remark, 1)
+        for widget in (self.state_icon, self.state, self.float_button, self.close_button):
+            row.addWidget(widget)
+        row.setSpacing(4)
+        self.state_icon.hide()
+        self.state.hide()
+
+    def _button(self, icon_name: str, tip: str, title: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setProperty("icon_name", icon_name)
+        button.setToolTip(tip)
+        button.setAccessibleName(f"{tip.partition(';')[0]}: {title}")
+        button.setIconSize(QSize(14, 14))
+        button.setFixedSize(24, 24)
+        button.setStyleSheet("QToolButton { min-height: 20px; min-width: 20px; padding: 0; }")
+        return button
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the buttons."""
+        self._theme = theme
+        for button in (self.float_button, self.close_button):
+            button.setIcon(icon(str(button.property("icon_name")), theme, 14, "muted"))
+        self.update()
+
+    def set_tabbed(self, tabbed: bool) -> None:
+        """In a tab group the tab says the title: leave it out here."""
+        self._tabbed = tabbed
+        self.title.setVisible(not tabbed)
+
+    def set_state(self, text: str, icon_name: str = "", *, hatched: bool = False) -> None:
+        """Show ``frozen`` with a snowflake, or a stale frame's number on hatching."""
+        self._hatched = hatched
+        self.state.setText(text)
+        self.state.setVisible(bool(text))
+        self.state_icon.setVisible(bool(icon_name))
+        if icon_name and self._theme is not None:
+            self.state_icon.setPixmap(pixmap(icon_name, self._theme, 14, "accent"))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Hatch the bar behind a stale picture's title."""
+        if self._theme is None:
+            return
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(self._theme["window"]))
+        if self._hatched:
+            painter.setPen(QPen(QColor(self._theme["hairline"]), 1))
+            for x in range(-self.height(), self.width(), 6):
+                painter.drawLine(x, self.height(), x + self.height(), 0)
+        painter.end()
+
+
+class Dock(QDockWidget):
+    """A dock with a body, a card that may lie over it, and a title bar that tells its state."""
+
+    dropped = Signal(object)  # list[Dropped]
+
+    def __init__(self, name: str, title: str, window: QMainWindow) -> None:
+        super().__init__(title, window)
+        self.setObjectName(name)
+        self.setAccessibleName(title)
+        self.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetClosable
+            | QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+        )
+        self.bar = TitleBar(self)
+        self.bar.float_button.clicked.connect(self._float)
+        self.setTitleBarWidget(self.bar)
+        self._frame = QFrame(self)
+        self._frame.setObjectName("dockframe")
+        self._stack = QStackedLayout(self._frame)
+        self._body = QWidget(self._frame)
+        self._column = QVBoxLayout(self._body)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._stack.addWidget(self._body)
+        self._card: QWidget | None = None
+        self.setWidget(self._frame)
+        DropZone(self).dropped.connect(self.dropped)
+
+    def add(self, widget: QWidget, stretch: int = 0) -> None:
+        """Add a widget to the body, below what is there."""
+        self._column.addWidget(widget, stretch)
+
+    def card(self) -> QWidget | None:
+        """The card that lies over the body, if any."""
+        return self._card
+
+    def show_card(self, card: QWidget) -> None:
+        """Lay a card over the body; the body stays as it is beneath."""
+        self.clear_card()
+        self._card = card
+        self._stack.addWidget(card)
+        self._stack.setCurrentWidget(card)
+
+    @Slot()
+    def clear_card(self) -> None:
+        """Take the card away."""
+        if self._card is not None:
+            self._stack.setCurrentWidget(self._body)
+            self._stack.removeWidget(self._card)
+            self._card.hide()
+            self._card.deleteLater()
+            self._card = None
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the title bar; the body's panels are told by whoever owns them."""
+        self.bar.set_theme(theme)
+
+    def set_frozen(self, frozen: bool, theme: Theme) -> None:
+        """A blue frame and a snowflake while the picture is held."""
+        edge = f"2px solid {theme['accent']}" if frozen else "none"
+        self._frame.setStyleSheet(f"QFrame#dockframe {{ border: {edge}; }}")
+        self.bar.set_state("frozen" if frozen else "", "snowflake" if frozen else "")
+
+    @Slot()
+    def _float(self) -> None:
+        self.setFloating(not self.isFloating())
+
+    def minimumSizeHint(self) -> QSize:
+        """Small enough that three stand one above the other on a small screen."""
+        return QSize(160, 72)
+
+
+class EngineDocks:
+    """The docks of the engine in use. All are made, then shown, then restored (the order matters)."""
+
+    def __init__(self, window: QMainWindow) -> None:
+        self._window = window
+        self.docks: dict[str, Dock] = {}
+        self.row: Row | None = None
+
+    def make(self, row: Row) -> dict[str, Dock]:
+        """Replace the docks of the last engine by those of ``row``; the input dock is always one."""
+        for dock in self.docks.values():
+            self._window.removeDockWidget(dock)
+            dock.hide()
+            dock.setParent(None)
+            dock.deleteLater()
+        self.row = row
+        self.docks = {}
+        titles = {"input": "Input"} | {g.name: g.title for g in row.groups.values()}
+        for group, title in titles.items():
+            self.docks[group] = Dock(f"{row.name}:{group}", title, self._window)
+        return self.docks
+
+    def area(self, group: str) -> str:
+        """Where a group's dock first stands; the input is always at the right."""
+        if self.row is None or group == "input" or group not in self.row.groups:
+            return "right"
+        return self.row.groups[group].area
+
+    def arrange(self, left: list[Dock], knobs: Dock) -> None:
+        """The first layout: lists at the left, input and knobs at the right, output at the bottom."""
+        window = self._window
+        for dock in left:
+            window.addDockWidget(AREAS["left"], dock)
+        for above, below in zip(left, left[1:], strict=False):
+            window.tabifyDockWidget(above, below)
+        named = {g: d for g, d in self.docks.items() if g != "input"}
+        at = {a: [d for g, d in named.items() if self.area(g) == a] for a in ("left", "right")}
+        bottom = [d for g, d in named.items() if self.area(g) in ("bottom", "centre")]
+        self._arrange_right(at["right"], knobs)
+        for dock in at["left"]:
+            window.addDockWidget(AREAS["left"], dock)
+        self._arrange_bottom(bottom)
+        for dock in [*left, *self.docks.values(), knobs]:
+            dock.setFloating(False)
+            dock.show()
+        if left:
+            left[0].raise_()
+        for group in (at["right"], bottom):
+            if group:
+                group[0].raise_()
+        self._resize(left, knobs, bottom)
+
+    def _arrange_right(self, others: list[Dock], knobs: Dock) -> None:
+        window = self._window
+        first = self.docks["input"]
+        window.addDockWidget(AREAS["right"], first)
+        window.splitDockWidget(first, knobs, Qt.Orientation.Vertical)
+        if others:
+            window.splitDockWidget(first, others[0], Qt.Orientation.Vertical)
+            if window.height() < TALL:
+                window.tabifyDockWidget(others[0], knobs)
+        for before, dock in zip(others, others[1:], strict=False):
+            window.tabifyDockWidget(before, dock)
+
+    def _arrange_bottom(self, docks: list[Dock]) -> None:
+        for before, dock in zip([None, *docks], docks, strict=False):
+            if before is None:
+                self._window.addDockWidget(AREAS["bottom"], dock)
+            else:
+                self._window.splitDockWidget(before, dock, Qt.Orientation.Horizontal)
+
+    def _resize(self, left: list[Dock], knobs: Dock, bottom: list[Dock]) -> None:
+        window = self._window
+        wide, high = window.width(), window.height()
+        side = max(240, min(330, wide // 4))
+        window.resizeDocks([left[0]], [max(240, min(290, wide // 5))], Qt.Orientation.Horizontal)
+        window.resizeDocks([self.docks["input"]], [side], Qt.Orientation.Horizontal)
+        column = [self.docks["input"]]
+        column += [d for g, d in self.docks.items() if g != "input" and self.area(g) == "right"][:1]
+        if knobs not in window.tabifiedDockWidgets(column[-1]):
+            column.append(knobs)
+        share = {1: [1.0], 2: [0.55, 0.45], 3: [0.4, 0.34, 0.26]}[len(column)]
+        window.resizeDocks(column, [int(high * s) for s in share], Qt.Orientation.Vertical)
+        if bottom:
+            window.resizeDocks(bottom[:1], [max(150, high // 4)], Qt.Orientation.Vertical)
+
+
+class TabWatcher(QWidget):
+    """Tells title bars whether their dock is in a tab group, whenever the layout has changed."""
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        self.hide()
+        self._window = window
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self.look)
+
+    def watch(self, docks: Iterable[Dock]) -> None:
+        """Look again whenever one of these moves or shows."""
+        for dock in docks:
+            dock.dockLocationChanged.connect(self.soon)
+            dock.topLevelChanged.connect(self.soon)
+            dock.visibilityChanged.connect(self.soon)
+
+    @Slot()
+    def soon(self) -> None:
+        """Look when the layout has settled."""
+        self._later.start(0)
+
+    @Slot()
+    def look(self) -> None:
+        """Tell every title bar."""
+        for dock in self._window.findChildren(Dock):
+            dock.bar.set_tabbed(bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating())
+
+    def event(self, event: QEvent) -> bool:
+        """A hidden widget that only owns the timer."""
+        return super().event(event)

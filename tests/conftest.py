@@ -1,0 +1,81 @@
+"""The test run's surroundings: no display, an own home, and a guard against what a test leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Settings, cache and logs of the whole run live in one temporary folder, not in the user's."""
+    home = tmp_path_factory.mktemp("home")
+    before = os.environ.get("LAYERSCOPE_HOME")
+    os.environ["LAYERSCOPE_HOME"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["LAYERSCOPE_HOME"]
+    else:
+        os.environ["LAYERSCOPE_HOME"] = before
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of this test alone: no settings of an earlier test, no recent items."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("LAYERSCOPE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test with a window that leaves a thread, an active timer or a top-level widget behind."""
+    if "qapp" not in request.fixturenames and "qtbot" not in request.fixturenames:
+        yield
+        return
+    app = request.getfixturevalue("qapp")
+    before = _alive(app)
+    yield
+    left = _alive(app) - before
+    if left:  # give what was asked to go the chance to go
+        _settle(app)
+        left = _alive(app) - before
+    assert not left, "left behind: " + ", ".join(sorted(name for _, name in left))
+
+
+def _settle(app: object) -> None:
+    from PySide6.QtCore import QCoreApplication, QEvent
+
+    for _ in range(3):
+        gc.collect()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        QCoreApplication.processEvents()
+
+
+def _alive(app: object) -> set[tuple[int, str]]:
+    """Identity and description of running threads, active timers and top-level widgets."""
+    from PySide6.QtCore import QThread, QTimer
+    from PySide6.QtWidgets import QApplication
+    from shiboken6 import isValid
+
+    found = {(id(w), f"widget {type(w).__name__} {w.objectName()!r}") for w in QApplication.topLevelWidgets()}
+    for thing in gc.get_objects():
+        kind = type(thing)  # not isinstance: that would wake lazy proxies
+        if issubclass(kind, QThread) and isValid(thing) and thing.isRunning():
+            found.add((id(thing), f"thread {kind.__name__}"))
+        elif issubclass(kind, QTimer) and isValid(thing) and thing.isActive():
+            found.add((id(thing), f"timer of {type(thing.parent()).__name__}"))
+    found |= {
+        (t.ident or 0, f"thread {t.name}")
+        for t in threading.enumerate()
+        if not t.daemon and t is not threading.main_thread()
+    }
+    return found
