@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "float16", "uint8"]
 
+RESUME = "resume:"
+"""Names that begin so belong to a checkpoint's training state, not to the weights."""
+
 CONVENTION = "value = stored; float16 widens to float32; uint8 NAME = NAME * NAME:scale + NAME:low"
 _ACCEPTED = "Accepted: safetensors, or a torch file of named tensors (.pt, .pth, .bin)"
 _WRAPPERS = (
@@ -100,12 +103,13 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path.name}: {size_text(path.stat().st_size)}, a damaged safetensors file "
             f"({_first_line(error)}); download or save it again"
         ) from error
+    return {name: value for name, value in tensors.items() if not name.startswith(RESUME)}
 
 
 def _read_torch(path: Path, what: str) -> Any:
