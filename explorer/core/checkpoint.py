@@ -11,7 +11,6 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,7 @@ class CheckpointError(ValueError):
     """A state that cannot be written, or a file that is no checkpoint; cause and remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A checkpoint and what the session adds to it: engine, knobs, random states, versions."""
-
-    checkpoint: Checkpoint
-    session: Mapping[str, Any] = field(default_factory=dict)
-
-
-def save(path: Path, checkpoint: Checkpoint, session: Mapping[str, Any] | None = None) -> None:
+def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically; the previous file stays whole until the new one is.
 
     Raises:
@@ -56,14 +47,13 @@ def save(path: Path, checkpoint: Checkpoint, session: Mapping[str, Any] | None =
         "weights": list(checkpoint.weights),
         "state": _flatten(dict(checkpoint.state), tensors, "state"),
         "score": _flatten(dict(checkpoint.score), tensors, "score"),
-        "session": _flatten(dict(session or {}), tensors, "session"),
     }
     tensors |= {name: _own(value) for name, value in checkpoint.weights.items()}
     with atomic(path) as part:
         save_file(tensors, part, metadata={"format": _FORMAT, "skeleton": json.dumps(skeleton)})
 
 
-def load(path: Path) -> Saved:
+def load(path: Path) -> Checkpoint:
     """Read a checkpoint back, all tensors on the CPU.
 
     Raises:
@@ -85,13 +75,12 @@ def load(path: Path) -> Saved:
         raise CheckpointError(
             f"{path.name}: not a whole safetensors file ({error}); resume from another one"
         ) from error
-    checkpoint = Checkpoint(
+    return Checkpoint(
         step=skeleton["step"],
         weights={name: tensors[name] for name in skeleton["weights"]},
         state=_rebuild(skeleton["state"], tensors),
         score=_rebuild(skeleton["score"], tensors),
     )
-    return Saved(checkpoint, _rebuild(skeleton["session"], tensors))
 
 
 def random_states() -> dict[str, Any]:
@@ -106,12 +95,16 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Put the global generators back; CUDA ones only where as many devices are present."""
+    """Put the global generators back; CUDA ones only where as many devices are present.
+
+    Takes lists for tuples, in case the states were copied on the way.
+    """
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.device_count() == len(states["cuda"]):
         torch.cuda.set_rng_state_all(states["cuda"])
-    np.random.set_state(states["numpy"])  # noqa: NPY002
-    random.setstate(states["python"])
+    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
 
 
 def _own(value: Tensor) -> Tensor:

@@ -76,16 +76,15 @@ def test_any_nested_state_comes_back_exactly(
 ) -> None:
     path = tmp_path / "state.safetensors"
     weights = {"layer.weight": torch.randn(2, 3)}
-    checkpoint.save(path, Checkpoint(step, weights, state, {"error": 0.25}), {"knobs": state})
+    checkpoint.save(path, Checkpoint(step, weights, state, {"error": 0.25}))
     back = checkpoint.load(path)
-    assert back.checkpoint.step == step
-    assert same(back.checkpoint.weights, weights)
-    assert same(back.checkpoint.state, state)
-    assert same(back.checkpoint.score, {"error": 0.25})
-    assert same(back.session, {"knobs": state})
+    assert back.step == step
+    assert same(back.weights, weights)
+    assert same(back.state, state)
+    assert same(back.score, {"error": 0.25})
 
 
-def train(steps: int, saved: checkpoint.Saved | None = None) -> tuple[nn.Module, checkpoint.Saved]:
+def train(steps: int, saved: Checkpoint | None = None) -> tuple[nn.Module, Checkpoint]:
     """A network with dropout, momentum and numpy data order: every random source is in use."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
@@ -95,11 +94,11 @@ def train(steps: int, saved: checkpoint.Saved | None = None) -> tuple[nn.Module,
     order = np.random.default_rng(3)
     done = 0
     if saved:
-        net.load_state_dict(dict(saved.checkpoint.weights))
-        optimiser.load_state_dict(saved.checkpoint.state["optimiser"])
-        order.bit_generator.state = saved.checkpoint.state["order"]
-        done = saved.checkpoint.step
-        checkpoint.restore_random_states(saved.session["random"])
+        net.load_state_dict(dict(saved.weights))
+        optimiser.load_state_dict(saved.state["optimiser"])
+        order.bit_generator.state = saved.state["order"]
+        done = saved.step
+        checkpoint.restore_random_states(saved.state["random"])
     for _ in range(steps):
         x = torch.from_numpy(order.normal(size=(6, 4))).float()
         x = x + random.random() + np.random.rand()  # noqa: NPY002
@@ -107,19 +106,22 @@ def train(steps: int, saved: checkpoint.Saved | None = None) -> tuple[nn.Module,
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    state = {"optimiser": optimiser.state_dict(), "order": order.bit_generator.state}
-    now = Checkpoint(done + steps, net.state_dict(), state)
-    return net, checkpoint.Saved(now, {"random": checkpoint.random_states()})
+    state = {
+        "optimiser": optimiser.state_dict(),
+        "order": order.bit_generator.state,
+        "random": checkpoint.random_states(),
+    }
+    return net, Checkpoint(done + steps, net.state_dict(), state)
 
 
 def test_ten_steps_and_ten_after_a_resume_equal_twenty(tmp_path: Path) -> None:
     whole, _ = train(20)
     _, half = train(10)
     path = tmp_path / "half.safetensors"
-    checkpoint.save(path, half.checkpoint, half.session)
+    checkpoint.save(path, half)
     torch.manual_seed(99)  # a new process would start elsewhere
     resumed, end = train(10, checkpoint.load(path))
-    assert end.checkpoint.step == 20
+    assert end.step == 20
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -127,8 +129,8 @@ def test_ten_steps_and_ten_after_a_resume_equal_twenty(tmp_path: Path) -> None:
 def test_a_checkpoint_is_also_a_file_of_weights(tmp_path: Path) -> None:
     _, saved = train(1)
     path = tmp_path / "c.safetensors"
-    checkpoint.save(path, saved.checkpoint, saved.session)
-    assert set(read_tensors(path)) == set(saved.checkpoint.weights)
+    checkpoint.save(path, saved)
+    assert set(read_tensors(path)) == set(saved.weights)
 
 
 def test_shared_and_strided_tensors_are_stored(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_shared_and_strided_tensors_are_stored(tmp_path: Path) -> None:
     state = {"a": base, "again": base, "column": base[:, 1], "turned": base.T}
     path = tmp_path / "c.safetensors"
     checkpoint.save(path, Checkpoint(0, {"tied": base, "tied2": base}, state))
-    back = checkpoint.load(path).checkpoint
+    back = checkpoint.load(path)
     assert torch.equal(back.state["column"], base[:, 1])
     assert torch.equal(back.state["turned"], base.T)
     assert torch.equal(back.weights["tied2"], base)
