@@ -83,6 +83,13 @@ class Host(Protocol):
     def progress(self, text: str, fraction: float | None = None) -> None:
         """Tell the person what takes time; also a place where a cancel takes effect."""
 
+    def read_image(self, path: Path) -> ImageInput:
+        """Read a picture of a folder that is being evaluated.
+
+        Raises:
+            ValueError: it is no readable picture; one line with cause and remedy.
+        """
+
     def generator(self) -> torch.Generator:
         """A fresh CPU random generator, seeded with the session's seed."""
 

@@ -108,6 +108,11 @@ class Capture:
         keys = {(v.point, v.call, v.sample) for v in wanted[0]}
         self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
 
+    @property
+    def sweeping(self) -> bool:
+        """Whether a sweep is under way."""
+        return bool(self._sweep_handles)
+
     def sweep(self, *, on: bool) -> None:
         """Note shapes, places and a sample's statistics of every module in the next pass."""
         for handle in self._sweep_handles:

@@ -107,7 +107,9 @@ def _step(module: nn.Module, x: Tensor, out: Tensor) -> tuple[Affine, float, flo
         py, px = _pair(module.padding)
         tx, ty = (0.5 * sx + px - kx / 2) / sx, (0.5 * sy + py - ky / 2) / sy
         return Affine(1 / sx, 1 / sy, tx, ty), max(0.0, (kx - 1) / sx), max(0.0, (ky - 1) / sy)
-    if isinstance(module, (nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ConstantPad2d)):
+    if isinstance(
+        module, (nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ConstantPad2d)
+    ):
         left, _, top, _ = _four(module.padding)
         return Affine(1, 1, -left, -top), 0.0, 0.0
     if isinstance(module, (nn.Upsample, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)):
@@ -117,7 +119,11 @@ def _step(module: nn.Module, x: Tensor, out: Tensor) -> tuple[Affine, float, flo
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    return (int(value[0]), int(value[1])) if isinstance(value, (tuple, list)) else (int(value), int(value))
+    return (
+        (int(value[0]), int(value[1]))
+        if isinstance(value, (tuple, list))
+        else (int(value), int(value))
+    )
 
 
 def _four(value: Any) -> tuple[int, int, int, int]:

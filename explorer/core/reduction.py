@@ -149,7 +149,11 @@ def _limits(maps: Tensor, order: Tensor, view: View, numbers: Statistics) -> Ten
     taken = strided(maps).float()
     if numbers.not_finite:
         taken = taken[taken.isfinite()]
-    ends = torch.quantile(taken, torch.tensor([0.01, 0.99], device=taken.device)).tolist() if len(taken) else [0.0, 0.0]
+    ends = (
+        torch.quantile(taken, torch.tensor([0.01, 0.99], device=taken.device)).tolist()
+        if len(taken)
+        else [0.0, 0.0]
+    )
     if numbers.low < 0:
         reach = max(abs(ends[0]), abs(ends[1])) or max(-numbers.low, numbers.high)
         return torch.tensor([-reach, reach])

@@ -1,0 +1,526 @@
+"""The one thread that runs torch for a window: requests in, whole frames out through a mailbox."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from PySide6.QtCore import QThread, Signal
+
+from explorer.core.timeline import Timeline
+from explorer.views import Edit, Frame, Handle, View
+
+if TYPE_CHECKING:
+    from explorer.core.registry import Row
+    from explorer.core.session import Session
+    from explorer.core.weights import WeightStore
+    from explorer.inputs import Inputs
+
+FailureKind = Literal["input", "weights", "engine", "memory", "knob"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An engine is ready: its module tree, knobs and the origin of its weights."""
+
+    row: Row
+    layers: list[Any]
+    params_type: type[Any]
+    params: Any
+    provenance: str
+    licences: tuple[str, ...]
+    device: str
+    can_train: bool
+    rebuilt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, in words; ``details`` is a traceback as text, never an exception."""
+
+    what: str
+    cause: str
+    remedy: str = ""
+    details: str = ""
+    kind: FailureKind = "engine"
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadValue:
+    """The answer to a probe or to a request for a whole captured tensor."""
+
+    handle: Handle
+    unit: int | None
+    y: int
+    x: int
+    value: float | None
+    array: Any = None
+
+
+@dataclass(slots=True)
+class _Source:
+    """What the engine runs on: inputs, and where in a clip we are."""
+
+    inputs: Inputs = field(default_factory=dict)
+    position: int = 0
+    playing: bool = False
+    fresh: bool = True
+
+
+class Runner(QThread):
+    """Owns the Session of the open engine.
+
+    Requests come from the window's thread and change plain fields under one condition; the newest
+    of each sort wins. A running generator looks at them between two frames. Only a change of source
+    or engine, or `cancel`, stops a run that has delivered nothing yet.
+    """
+
+    ready = Signal()
+    opened = Signal(object)
+    failed = Signal(object)
+    progressed = Signal(str, float)
+    idle = Signal()
+    layers_changed = Signal(object)
+    value_read = Signal(object)
+    torch_loaded = Signal(str)
+    frame_moved = Signal(int)
+    source_ended = Signal()
+    trained = Signal(str)
+    weights_ready = Signal(str)
+
+    def __init__(self, threads: int | None = None) -> None:
+        super().__init__()
+        self.timeline = Timeline()
+        self.dropped = 0
+        self._threads = threads
+        self._wake = threading.Condition()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._open_request: tuple[Row, Mapping[str, Any], str, int] | None = None
+        self._source = _Source()
+        self._again = False
+        self._due = False
+        self._frozen = False
+        self._paused = False
+        self._one_step = False
+        self._busy = False
+        self._stale = False
+        self._stopping = False
+        self._interrupt = False
+        self._last_open: tuple[Row, Mapping[str, Any], str, int] | None = None
+        self._fetching = threading.Event()
+        self._session: Session | None = None
+        self._mail: Frame | None = None
+        self._mail_lock = threading.Lock()
+        self._views: tuple[View, ...] = ()
+        self._edits: tuple[Edit, ...] = ()
+
+    # -- requests (any thread)
+
+    def open(
+        self, row: Row, values: Mapping[str, Any], device: str = "auto", seed: int = 0
+    ) -> None:
+        """Open an engine in place of the present one."""
+        with self._wake:
+            self._open_request = self._last_open = (row, dict(values), device, seed)
+            self._source = _Source()
+            self._paused = False
+            self._due = False
+            self._stop_present()
+            self._wake.notify()
+
+    def run_inputs(self, inputs: Inputs, *, playing: bool) -> None:
+        """Run on new inputs; a clip in an image slot plays, or shows its first frame."""
+        with self._wake:
+            self._source = _Source(dict(inputs), 0, playing)
+            self._paused = False
+            self._due = True
+            self._stop_present()
+            self._wake.notify()
+
+    def run_again(self) -> None:
+        """Run the present inputs once more."""
+        with self._wake:
+            self._due = True
+            self._wake.notify()
+
+    def set_knob(self, values: Mapping[str, Any]) -> None:
+        """Change knobs; what it costs is decided by their effect."""
+        self._ask(lambda: self._change_knobs(values))
+
+    def set_views(self, views: tuple[View, ...]) -> None:
+        """Ask for these pictures from the next resumption on; run once more when nothing runs."""
+        with self._wake:
+            new = set(views) - set(self._views)
+            self._views = views
+            if self._session is not None:
+                self._session.views = views
+            if new:
+                self._run_soon()
+
+    def set_edits(self, edits: tuple[Edit, ...]) -> None:
+        """Change the network's outputs from the next run on."""
+        with self._wake:
+            self._edits = edits
+            if self._session is not None:
+                self._session.edits = edits
+            self._run_soon()
+
+    def set_playing(self, playing: bool) -> None:  # noqa: FBT001 -- a Qt slot
+        """Play or pause the clip, or the steps of a long run."""
+        with self._wake:
+            self._source.playing = playing
+            self._paused = not playing
+            self._wake.notify()
+
+    def step(self, by: int) -> None:
+        """Go ``by`` frames on (or back) in a clip and stay there; one step on in a paused run."""
+        with self._wake:
+            self._one_step = True
+            self._wake.notify()
+        if not self._busy:
+            self.seek(self._source.position + by)
+
+    def seek(self, frame: int) -> None:
+        """Show one frame of the clip."""
+        with self._wake:
+            self._source.position = max(0, frame)
+            self._source.fresh = True
+            self._due = True
+            self._wake.notify()
+
+    def freeze(self, on: bool) -> None:  # noqa: FBT001 -- a Qt slot
+        """Hold the picture while the source goes on."""
+        with self._wake:
+            self._frozen = on
+            self._wake.notify()
+
+    def train(self, inputs: Inputs, out: Path | None = None) -> None:
+        """Train the open engine until it ends or is cancelled."""
+        self._stop_present()
+        self._ask(lambda: self._train(inputs, out))
+
+    def read(self, handle: Handle, unit: int, y: int, x: int) -> None:
+        """Ask for one captured value."""
+        self._ask(lambda: self._read(handle, unit, y, x))
+
+    def read_array(self, handle: Handle, unit: int | None = None) -> None:
+        """Ask for a whole captured tensor or one unit of it."""
+        self._ask(lambda: self._read(handle, unit, -1, -1))
+
+    def fetch_weights(self, name: str) -> None:
+        """Download weights, then open the present engine again."""
+        self._fetching.clear()
+        self._ask(lambda: self._fetch(name))
+
+    def import_weights(self, name: str, path: Path) -> None:
+        """Take a person's own file for these weights, then open the present engine again."""
+        self._ask(lambda: self._import(name, path))
+
+    def cancel(self) -> None:
+        """Stop what is running now; the window need not wait."""
+        with self._wake:
+            self._source.playing = False
+            self._due = False
+            self._fetching.set()
+            self._stop_present()
+            self._wake.notify()
+
+    def take(self) -> Frame | None:
+        """The newest whole frame, once."""
+        with self._mail_lock:
+            frame, self._mail = self._mail, None
+        return frame
+
+    def stop(self, wait_ms: int = 5000) -> bool:
+        """End the thread; False when it did not end in time."""
+        with self._wake:
+            self._stopping = True
+            self._fetching.set()
+            self._stop_present()
+            self._wake.notify()
+        return bool(self.wait(wait_ms))
+
+    # -- the thread
+
+    def run(self) -> None:
+        """Load torch, then serve requests until asked to stop."""
+        try:
+            self._load_torch()
+            while not self._stopping:
+                self._serve()
+        except Exception as error:  # noqa: BLE001 -- Qt would print and lose it
+            self.failed.emit(Failure("The runner stopped", f"{type(error).__name__}: {error}",
+                                     "Close and start again.", traceback.format_exc()))  # fmt: skip
+        finally:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def _load_torch(self) -> None:
+        import os
+
+        import torch
+
+        count = self._threads or max(1, (os.cpu_count() or 2) - 1)
+        torch.set_num_threads(count)
+        device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+        self.torch_loaded.emit(f"torch {torch.__version__} ({device})")
+
+    def _serve(self) -> None:
+        with self._wake:
+            while not (
+                self._stopping or self._jobs or self._open_request or self._due or self._plays()
+            ):
+                self._wake.wait()
+            opening, self._open_request = self._open_request, None
+            job = self._jobs.popleft() if self._jobs and opening is None else None
+            self._interrupt = False
+        if self._stopping:
+            return
+        if opening is not None:
+            self._guarded("open the engine", lambda: self._open(*opening))
+        elif job is not None:
+            self._guarded("do that", job)
+        else:
+            self._guarded("run the engine", self._run_source)
+
+    def _plays(self) -> bool:
+        return self._source.playing and self._session is not None and not self._frozen
+
+    def _run_soon(self) -> None:
+        """Run once more for a changed view, edit or knob, unless a run in progress will see it."""
+        if self._session is None or self._source.playing:
+            return
+        if self._busy:
+            self._stale = True
+        elif self._source.inputs or not self._session.row.inputs:
+            self._due = True
+            self._wake.notify()
+
+    def _open(self, row: Row, values: Mapping[str, Any], device: str, seed: int) -> None:
+        from explorer.core.session import Session
+        from explorer.core.weights import WeightStore
+
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self.timeline.clear()
+        session = Session(
+            row, device=device, seed=seed, params=values, store=WeightStore(row.weights)
+        )
+        session.timeline = self.timeline
+        session.on_progress = self._progress
+        session.open()
+        self._session = session
+        self._views, self._edits = (), ()
+        self._announce(session, rebuilt=False)
+
+    def _announce(self, session: Session, *, rebuilt: bool) -> None:
+        from explorer.engine import Engine
+
+        self.opened.emit(
+            Opened(
+                session.row, session.layers(), type(session.params), session.params, session.provenance,
+                session.licences, str(session.device),
+                type(session.engine).train is not Engine.train, rebuilt,
+            )
+        )  # fmt: skip
+
+    def _run_source(self) -> None:
+        """One run: a picture, one frame of a clip, or a run of many steps."""
+        from explorer.core.session import clip_of, with_frame
+
+        # Taken before the source is read: a request that comes in between is served next.
+        due, self._due = self._due, False
+        session, source = self._session, self._source
+        if session is None:
+            return
+        clip = clip_of(source.inputs)
+        if clip is None:
+            source.playing = False
+            self._deliver(session, session.run(source.inputs))
+            self.idle.emit()
+            return
+        if source.playing and not due and not source.fresh:
+            source.position += 1
+        if source.fresh and source.position == 0:
+            session.reset_memory()
+        begun = time.perf_counter()
+        try:
+            pixels = clip[source.position]
+        except IndexError:
+            source.playing = False
+            source.position = max(0, len(clip) - 1)
+            self.source_ended.emit()
+            return
+        decode = 1e3 * (time.perf_counter() - begun)
+        source.fresh = False
+        self.frame_moved.emit(source.position)
+        inputs = with_frame(source.inputs, pixels, source.position)
+        self._deliver(session, session.run(inputs, frame=source.position), decode)
+        if not source.playing:
+            self.idle.emit()
+
+    def _deliver(self, session: Session, frames: Iterator[Frame], decode: float = 0.0) -> None:
+        """Put frame after frame into the mailbox; stop between two when something else is due."""
+        self._busy, self._stale = True, False
+        try:
+            with contextlib.closing(frames):  # type: ignore[type-var]
+                for frame in frames:
+                    if decode:
+                        frame = replace(
+                            frame, milliseconds={**frame.milliseconds, "decode": decode}
+                        )
+                    self._post(frame)
+                    if frame.statistics:
+                        self.layers_changed.emit(session.layers())
+                    if frame.last or not self._goes_on():
+                        break
+        finally:
+            self._busy = False
+        if self._stale and not session.engine.optimises:
+            self._due = True
+
+    def _goes_on(self) -> bool:
+        """Between two steps: serve small requests, wait while paused; False when to stop here."""
+        while not self._must_stop():
+            if self._jobs:
+                self._guarded("do that", self._jobs.popleft())
+            elif not self._paused:
+                return True
+            elif self._one_step:
+                self._one_step = False
+                return True
+            else:
+                with self._wake:
+                    if self._paused and not (self._jobs or self._one_step or self._must_stop()):
+                        self._wake.wait(0.5)
+        return False
+
+    def _must_stop(self) -> bool:
+        return self._interrupt or self._stopping or self._due or self._open_request is not None
+
+    def _post(self, frame: Frame) -> None:
+        with self._mail_lock:
+            waiting = self._mail is not None
+            self._mail = frame
+        if waiting:
+            self.dropped += 1
+        else:
+            self.ready.emit()
+
+    def _change_knobs(self, values: Mapping[str, Any]) -> None:
+        session = self._session
+        if session is None:
+            return
+        effect = session.set_params(values)
+        if effect == "build":
+            session.rebuild()
+            self._announce(session, rebuilt=True)
+            self._due = True
+        elif effect == "again" and not self._busy:
+            self._deliver(session, session.again())
+        elif effect == "run" and self._busy:
+            self._due = True
+        elif effect is not None:
+            with self._wake:
+                self._run_soon()
+
+    def _train(self, inputs: Inputs, out: Path | None) -> None:
+        session = self._session
+        if session is not None:
+            self._source.playing = False
+            self._deliver(session, session.train(inputs, out=out))
+            self.trained.emit(str(out) if out else "")
+            self.idle.emit()
+
+    def _read(self, handle: Handle, unit: int | None, y: int, x: int) -> None:
+        from explorer.core.session import StaleHandle
+
+        if self._session is None:
+            return
+        try:
+            array = self._session.read(handle, unit)
+        except (StaleHandle, IndexError):
+            return  # the picture under the cursor has been replaced meanwhile; the next probe reads the new one
+        inside = 0 <= y < array.shape[-2] and 0 <= x < array.shape[-1]
+        value = float(array[..., y, x]) if unit is not None and inside else None
+        self.value_read.emit(ReadValue(handle, unit, y, x, value, None if inside else array))
+
+    def _fetch(self, name: str) -> None:
+        self._store().fetch(name, self._progress, self._fetching.is_set)
+        self._reopen(name)
+
+    def _import(self, name: str, path: Path) -> None:
+        self._store().import_file(name, path)
+        self._reopen(name)
+
+    def _store(self) -> WeightStore:
+        from explorer.core.registry import table
+        from explorer.core.weights import WeightStore
+
+        return WeightStore([w for row in table().values() for w in row.weights])
+
+    def _reopen(self, name: str) -> None:
+        """After weights came: open the engine that wanted them."""
+        self.weights_ready.emit(name)
+        if self._last_open is not None and name in {w.name for w in self._last_open[0].weights}:
+            self._open_request = self._last_open
+
+    # -- inside
+
+    def _ask(self, job: Callable[[], None]) -> None:
+        with self._wake:
+            self._jobs.append(job)
+            self._wake.notify()
+
+    def _stop_present(self) -> None:
+        self._interrupt = True
+        if self._session is not None:
+            self._session.cancel()
+
+    def _progress(self, text: str, fraction: float | None) -> None:
+        self.progressed.emit(text, -1.0 if fraction is None else fraction)
+
+    def _guarded(self, what: str, job: Callable[[], None]) -> None:
+        """Run a job; whatever it raises becomes a Failure, as text."""
+        from explorer.engine import Cancelled
+
+        try:
+            job()
+        except Cancelled:
+            self.idle.emit()
+        except Exception as error:  # noqa: BLE001 -- the thread must live on; the window shows the text
+            self._source.playing = False
+            self._due = False
+            self.failed.emit(_failure(what, error))
+            self.idle.emit()
+
+
+def _failure(what: str, error: Exception) -> Failure:
+    from explorer.core.media import MediaError
+    from explorer.core.session import EngineFailed
+    from explorer.engine import WeightsMissing
+    from explorer.params import KnobError
+
+    text, _, remedy = str(error).partition("; ")
+    remedy = remedy[:1].upper() + remedy[1:]
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, EngineFailed):
+        kind: FailureKind = "memory" if error.memory else "engine"
+        return Failure(f"Could not {what}", text, remedy, error.traceback or details, kind)
+    if isinstance(error, WeightsMissing):
+        return Failure("Weights are missing", text, remedy, details, "weights", error.name)
+    if isinstance(error, KnobError):
+        return Failure("That value does not fit", text, remedy, details, "knob")
+    if isinstance(error, MediaError):
+        return Failure("Cannot read that", text, remedy, details, "input")
+    return Failure(f"Could not {what}", f"{text}", remedy, details)

@@ -1,0 +1,651 @@
+"""Runs an engine as a generator of frames: device, grad mode, seed, cancel, capture and timeline."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from explorer import params as knobs
+from explorer.core import registry
+from explorer.core.capture import Capture
+from explorer.core.host import SessionHost
+from explorer.core.reduction import as_maps, reduce
+from explorer.core.registry import Row
+from explorer.core.timeline import Timeline
+from explorer.core.training import Trainer
+from explorer.core.weights import WeightStore
+from explorer.engine import Cancelled, Checkpoint, Engine, EngineError, Outcome
+from explorer.inputs import ClipInput, ImageInput, Inputs
+from explorer.kinds import Artefact, FeatureMaps
+from explorer.views import Edit, Frame, Handle, Rendered, View
+
+_DEVICE_LOCKS: dict[str, threading.Lock] = {}
+
+
+class EngineFailed(RuntimeError):
+    """An engine raised. ``str()`` is one line of cause and remedy, ``traceback`` is text for a log."""
+
+    def __init__(self, message: str, trace: str, *, memory: bool = False) -> None:
+        super().__init__(message)
+        self.traceback = trace
+        self.memory = memory
+
+
+class StaleHandle(LookupError):
+    """The captured values of a picture have been replaced by those of a newer frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One row of the module tree; shape and called are known after the first run."""
+
+    name: str
+    kind: str
+    parameters: int
+    shape: tuple[int, ...] | None
+    depth: int
+    leaf: bool
+    called: bool | None
+    calls: int = 0
+
+
+@dataclass(slots=True)
+class _Past:
+    """Memory from before and after the latest frame, so that a paused frame feeds back once."""
+
+    frame: int
+    before: Any
+    after: Any
+
+
+class Session:
+    """One engine, opened. Everything but ``set_params``, ``cancel`` and the plain attributes below
+    belongs to one thread.
+
+    Attributes:
+        views, edits: may be assigned at any time from any thread; read at each resumption.
+        statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
+    """
+
+    def __init__(
+        self,
+        row: Row,
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        params: Mapping[str, Any] | None = None,
+        store: WeightStore | None = None,
+    ) -> None:
+        self.row = row
+        self.seed = seed
+        self.device = choose_device(device)
+        self.views: tuple[View, ...] = ()
+        self.edits: tuple[Edit, ...] = ()
+        self.statistics_every = 0.5
+        self.timeline = Timeline()
+        self.on_progress: Callable[[str, float | None], None] | None = None
+        self.params: Any = None
+        self.engine: Engine[Any]
+        self.network: nn.Module
+        self.host = SessionHost(self, store or WeightStore(row.weights))
+        self._asked = dict(params or {})
+        self._cancel = threading.Event()
+        self._params_lock = threading.Lock()
+        self._capture: Capture | None = None
+        self._past: _Past | None = None
+        self._kept: tuple[int, int, Any] | None = None
+        self._random: Tensor | None = None
+        self._continued: Tensor | None = None
+        self._runs = 0
+        self._swept = 0.0
+        self._stride = 1
+        self._inputs_used: dict[str, str] = {}
+
+    # -- opening
+
+    def open(self) -> None:
+        """Import the engine, build its network, load its weights.
+
+        Raises:
+            EngineUnavailable, WeightsMissing, EngineError, KnobError, EngineFailed, Cancelled
+        """
+        self._cancel.clear()
+        cls = registry.load(self.row)
+        self.params = knobs.coerce(cls.Params, self._asked, base=self.params)
+        self.engine = cls()
+        self.engine.host = self.host
+        self.host.forget()
+        self._forget_run()
+        try:
+            with self._resumption(), torch.no_grad():
+                torch.manual_seed(self.seed)
+                network = self.engine.build(self.params)
+            self.network = network.to(self.device).eval().requires_grad_(False)
+        except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
+            raise self._failure(error) from None
+        self.engine.network = self.network
+        self._capture = Capture(self.network, self._cancel.is_set)
+        self._swept = 0.0
+
+    def close(self) -> None:
+        """Let go of the network and everything captured."""
+        if self._capture is not None:
+            self._capture.remove()
+            self._capture.clear()
+        self._forget_run()
+
+    @property
+    def capture(self) -> Capture:
+        """The hooks of the open network.
+
+        Raises:
+            EngineError: the session is not open.
+        """
+        if self._capture is None:
+            raise EngineError(f"engine {self.row.name!r} is not open yet; call open() first")
+        return self._capture
+
+    @property
+    def provenance(self) -> str:
+        """Where the weights come from: "trained", "trained here", "random", "your file …", "none"."""
+        if self.host.sources:
+            return " + ".join(dict.fromkeys(w.provenance for w in self.host.sources.values()))
+        has_any = any(True for _ in self.network.parameters())
+        return "random" if has_any else "none"
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """Licence and data terms of each weight file in use, in words."""
+        return tuple(
+            f"{name}: {w.licence}" + (f"; data: {w.data}" if w.data else "")
+            for name, w in self.host.sources.items()
+        )
+
+    # -- knobs
+
+    def set_params(self, values: Mapping[str, Any]) -> knobs.Effect | None:
+        """Change knobs; the answer says what the caller must do (again, run, build) or None.
+
+        Live knobs act at the next yield by themselves.
+
+        Raises:
+            KnobError: an unknown name or a value out of range; nothing is changed.
+        """
+        with self._params_lock:
+            new = knobs.coerce(type(self.params), values, base=self.params)
+            effect = knobs.effect_of(type(new), self.params, new)
+            self.params = new
+        return effect
+
+    def rebuild(self) -> None:
+        """Build the network anew with the knobs in force."""
+        self._asked = {}
+        self.close()
+        self.open()
+
+    # -- running
+
+    def run(self, inputs: Inputs, *, frame: int = 0, steps: int | None = None) -> Iterator[Frame]:
+        """Run the engine once; one Frame for each step, the last one marked.
+
+        Raises:
+            Cancelled: `cancel` was called. EngineFailed, EngineError: the engine could not go on.
+        """
+        self._cancel.clear()
+        memory = self._memory_for(inputs, frame)
+        self._note_inputs(inputs)
+
+        def done(outcome: Outcome | None) -> None:
+            outcome = outcome or Outcome()
+            self._past = _Past(frame, memory, outcome.memory)
+            self._kept = (self._runs, frame, outcome.kept)
+
+        self._runs += 1
+        generator = self.engine.run(inputs, self.params, memory)
+        yield from self._drive(generator, frame, steps, done)
+
+    def play(
+        self, inputs: Inputs, *, start: int = 0, frames: int | None = None, every: int = 1
+    ) -> Iterator[Frame]:
+        """Run on frame after frame of the clip in ``inputs``, carrying memory; without a clip, once."""
+        clip = clip_of(inputs)
+        if clip is None:
+            yield from self.run(inputs)
+            return
+        self.reset_memory()
+        self._stride = every
+        index, done = start, 0
+        while frames is None or done < frames:
+            begun = time.perf_counter()
+            try:
+                pixels = clip[index]
+            except IndexError:
+                return
+            decode = 1e3 * (time.perf_counter() - begun)
+            for made in self.run(with_frame(inputs, pixels, index), frame=index):
+                yield replace(made, milliseconds={**made.milliseconds, "decode": decode})
+            index, done = index + every, done + 1
+
+    def again(self) -> Iterator[Frame]:
+        """Post-process what the last run kept, without the network; nothing kept gives nothing."""
+        if self._kept is None or self._kept[2] is None:
+            return
+        self._cancel.clear()
+        _, frame, kept = self._kept
+        self._runs += 1
+        yield from self._drive(_as_run(self.engine.again(kept, self.params)), frame, None, None)
+
+    def train(
+        self,
+        inputs: Inputs,
+        *,
+        out: Path | None = None,
+        resume: Path | None = None,
+        steps: int | None = None,
+    ) -> Iterator[Frame]:
+        """Train the network; frames as in `run`. The newest checkpoint goes to ``out`` every minute
+        and at the end, also when stopped or cancelled.
+        """
+        self._cancel.clear()
+        self._note_inputs(inputs)
+        trainer = Trainer(self, out, steps)
+        checkpoint = trainer.resume(resume) if resume else None
+        self._runs += 1
+        self.network.train().requires_grad_(True)
+        generator = self.engine.train(inputs, self.params, checkpoint)
+        try:
+            yield from self._drive(_training(generator, trainer), 0, None, None, grad=True)
+        finally:
+            self.network.eval().requires_grad_(False)
+            trainer.save()
+
+    def evaluate(self, folder: Path) -> dict[str, float]:
+        """The field's metric over an annotated folder.
+
+        Raises:
+            EngineError: the engine has none, or the folder does not fit.
+        """
+        self._cancel.clear()
+        if type(self.engine).evaluate is Engine.evaluate:
+            raise EngineError(f"engine {self.row.name!r} has no metric over a folder")
+        result: dict[str, float] = {}
+
+        def run() -> Generator[Artefact, Any, None]:
+            result.update((yield from self.engine.evaluate(folder, self.params)))
+
+        self._runs += 1
+        for _ in self._drive(run(), 0, None, None):
+            continue
+        return result
+
+    def cancel(self) -> None:
+        """Stop the running generator at the next module, forward or backward; any thread."""
+        self._cancel.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a cancel was asked for since the current request began."""
+        return self._cancel.is_set()
+
+    def continue_random(self, state: Tensor) -> None:
+        """Start the next run from this random state instead of the seed (a resumed training)."""
+        self._continued = state
+
+    def reset_memory(self) -> None:
+        """Forget what the engine carried from frame to frame."""
+        self._past = None
+        self._stride = 1
+
+    # -- looking
+
+    def read(self, handle: Handle, unit: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+        """Captured values behind a picture: (C, H, W), or (H, W) of one unit.
+
+        Raises:
+            StaleHandle: a newer frame has replaced them.
+        """
+        kept = self.capture.tensor(handle)
+        if kept is None:
+            raise StaleHandle(f"{handle.point} is not captured any more; tick it again")
+        maps, _ = as_maps(kept.tensor.unsqueeze(0))
+        values = maps if unit is None else maps[unit]
+        return np.array(values.float().cpu().numpy())
+
+    def layers(self) -> list[Layer]:
+        """Every module of the network, in order of definition."""
+        rows = []
+        seen = self.capture.seen
+        for name, module in self.network.named_modules():
+            if not name:
+                continue
+            note = seen.get(name)
+            rows.append(
+                Layer(
+                    name,
+                    type(module).__name__,
+                    sum(p.numel() for p in module.parameters()),
+                    note.shape if note else None,
+                    name.count("."),
+                    next(module.children(), None) is None,
+                    (note is not None) if seen else None,
+                    note.calls if note else 0,
+                )
+            )
+        return rows
+
+    def record(self) -> dict[str, Any]:
+        """Facts for run.json: engine, knobs, seed, device, versions, hashes, provenance."""
+        return {
+            "engine": self.row.name,
+            "knobs": knobs.as_dict(self.params),
+            "seed": self.seed,
+            "device": str(self.device),
+            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+            "weights": {
+                name: {"sha256": w.sha256, "provenance": w.provenance, "licence": w.licence}
+                for name, w in self.host.sources.items()
+            },
+            "provenance": self.provenance,
+            "inputs": dict(self._inputs_used),
+            "edits": [e.text() for e in self.edits if e.on],
+        }
+
+    # -- inside
+
+    def _drive(
+        self,
+        generator: Generator[Artefact, Any, Any],
+        frame: int,
+        steps: int | None,
+        done: Callable[[Any], None] | None,
+        *,
+        grad: bool = False,
+    ) -> Iterator[Frame]:
+        """Resume the engine until it ends; hand out one Frame whenever its step changes."""
+        batch = _Batch(self._runs, frame)
+        begun_steps = 0
+        self._random, self._continued = self._continued, None
+        started = False
+        try:
+            while True:
+                try:
+                    artefact, rendered, spent = self._resume(generator, frame, started, grad)
+                except StopIteration as stop:
+                    if done is not None:
+                        done(stop.value)
+                    batch.add(None, self._late(frame), {})
+                    break
+                started = True
+                if batch.ends_with(artefact):
+                    yield self._finish(batch, last=False)
+                    begun_steps += 1
+                    batch = _Batch(self._runs, frame)
+                    if steps is not None and begun_steps >= steps:
+                        return
+                batch.add(artefact, (*rendered, *self._drawn(artefact)), spent)
+            yield self._finish(batch, last=True)
+        finally:
+            generator.close()
+            self.capture.remove()
+
+    def _resume(
+        self, generator: Generator[Artefact, Any, Any], frame: int, started: bool, grad: bool
+    ) -> tuple[Artefact, tuple[Rendered, ...], dict[str, float]]:
+        """One resumption: hooks in, network, pictures out, under the lock of the device."""
+        capture = self.capture
+        begun = time.perf_counter()
+        try:
+            with self._resumption(), torch.set_grad_enabled(grad):
+                capture.install(self.views, self.edits)
+                capture.start_pass()
+                if self._sweep_due():
+                    capture.sweep(on=True)
+                artefact = generator.send(self.params) if started else next(generator)
+                rendered = capture.rendered(self._runs, frame, self.edits)
+        except (StopIteration, Cancelled):
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
+            raise self._failure(error) from None
+        total = time.perf_counter() - begun
+        spent = {"network": 1e3 * (total - capture.seconds), "capture": 1e3 * capture.seconds}
+        return _sealed(artefact, self._runs, frame), rendered, spent
+
+    def _late(self, frame: int) -> tuple[Rendered, ...]:
+        """Pictures of what ran after the last yield."""
+        with torch.no_grad():
+            return self.capture.rendered(self._runs, frame, self.edits)
+
+    def _drawn(self, artefact: Artefact) -> tuple[Rendered, ...]:
+        """Pictures of a FeatureMaps artefact for the views that name it."""
+        if not isinstance(artefact, FeatureMaps):
+            return ()
+        return tuple(_render_artefact(artefact, v) for v in self.views if v.point == artefact.name)
+
+    def _finish(self, batch: _Batch, *, last: bool) -> Frame:
+        statistics = ()
+        if self.capture.sweeping and self.capture.seen:
+            statistics = self.capture.statistics()
+            self.capture.sweep(on=False)
+            self._swept = time.monotonic()
+        notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
+        frame = Frame(
+            batch.run, batch.frame, batch.step, tuple(batch.artefacts),
+            tuple(batch.rendered.values()), statistics, batch.milliseconds, last,
+            notes if last else (),
+        )  # fmt: skip
+        self.timeline.add(frame)
+        return frame
+
+    def _sweep_due(self) -> bool:
+        if self.capture.sweeping:
+            return False
+        if not self._swept:
+            return True
+        return bool(self.statistics_every) and (
+            time.monotonic() - self._swept >= self.statistics_every
+        )
+
+    @contextlib.contextmanager
+    def _resumption(self) -> Iterator[None]:
+        """Hold the device, and keep the engine's random numbers apart from everybody else's."""
+        lock = _DEVICE_LOCKS.setdefault(str(self.device), threading.Lock())
+        with lock:
+            cuda = self.device.type == "cuda"
+            outer = torch.get_rng_state()
+            outer_cuda = torch.cuda.get_rng_state(self.device) if cuda else None
+            if self._random is None:
+                torch.manual_seed(self.seed)
+            else:
+                torch.set_rng_state(self._random)
+            try:
+                yield
+            finally:
+                self._random = torch.get_rng_state()
+                torch.set_rng_state(outer)
+                if outer_cuda is not None:
+                    torch.cuda.set_rng_state(outer_cuda, self.device)
+
+    def _memory_for(self, inputs: Inputs, frame: int) -> Any:
+        """Memory from before ``frame``: kept, carried on, or warmed up after a seek."""
+        past = self._past
+        if past is not None and frame == past.frame:
+            return past.before
+        if past is not None and 0 < frame - past.frame <= self._stride:
+            return past.after
+        return None
+
+    def _note_inputs(self, inputs: Inputs) -> None:
+        self._inputs_used = {
+            slot: str(getattr(value, "sha256", "")) for slot, value in inputs.items()
+        }
+
+    def _forget_run(self) -> None:
+        self._past = None
+        self._kept = None
+        self._random = None
+
+    def _failure(self, error: Exception) -> Exception:
+        """Errors with a remedy pass as they are; others become text, so that no tensor stays alive."""
+        if isinstance(error, (EngineError, knobs.KnobError, EngineFailed)):
+            return error.with_traceback(None)
+        trace = "".join(traceback.format_exception(error))
+        if not _is_out_of_memory(error):
+            return EngineFailed(f"{self.row.name}: {type(error).__name__}: {error}", trace)
+        message = str(error).splitlines()[0]
+        traceback.clear_frames(error.__traceback__)
+        if self._capture is not None:
+            self._capture.clear()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        remedy = (
+            "choose the CPU or a smaller size"
+            if self.device.type == "cuda"
+            else "choose a smaller size"
+        )
+        return EngineFailed(
+            f"{self.row.name}: out of memory ({message}); {remedy}", trace, memory=True
+        )
+
+
+class _Batch:
+    """What belongs to one step of one frame, while it is being collected."""
+
+    def __init__(self, run: int, frame: int) -> None:
+        self.run, self.frame, self.step = run, frame, 0
+        self.artefacts: list[Artefact] = []
+        self.rendered: dict[View, Rendered] = {}
+        self.milliseconds: dict[str, float] = {}
+
+    def ends_with(self, artefact: Artefact) -> bool:
+        """Whether ``artefact`` begins a new step."""
+        return bool(self.artefacts) and artefact.step != self.step
+
+    def add(
+        self, artefact: Artefact | None, rendered: tuple[Rendered, ...], spent: Mapping[str, float]
+    ) -> None:
+        """Take one resumption's results."""
+        if artefact is not None:
+            self.step = artefact.step
+            self.artefacts.append(artefact)
+        self.rendered |= {r.view: r for r in rendered}
+        for name, value in spent.items():
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + value
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` (CUDA when there is one), ``cpu`` or ``cuda[:n]``.
+
+    Raises:
+        EngineError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineError(f"unknown device {name!r}; use auto, cpu or cuda[:n]") from error
+    if device.type not in ("cpu", "cuda"):
+        raise EngineError(f"unknown device {name!r}; use auto, cpu or cuda[:n]")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(f"device {name!r} is not here; use --device cpu")
+    return device
+
+
+def clip_of(inputs: Inputs) -> ClipInput | None:
+    """The clip that streams through an image slot, if any."""
+    for value in inputs.values():
+        if hasattr(value, "fps") and hasattr(value, "live"):
+            clip: ClipInput = value
+            return clip
+    return None
+
+
+def with_frame(inputs: Inputs, pixels: Any, index: int) -> dict[str, Any]:
+    """The inputs with the clip replaced by one of its frames."""
+    return {
+        slot: ImageInput(pixels, value.name, value.path, "", index)
+        if hasattr(value, "fps") and hasattr(value, "live")
+        else value
+        for slot, value in inputs.items()
+    }
+
+
+def _as_run(artefacts: Iterator[Artefact]) -> Generator[Artefact, Any, None]:
+    yield from artefacts
+
+
+def _training(
+    generator: Generator[Artefact | Checkpoint, Any, None], trainer: Trainer
+) -> Generator[Artefact, Any, None]:
+    """Pass artefacts on, give checkpoints to the trainer, end when it has enough."""
+    sent = None
+    with contextlib.closing(generator):
+        while True:
+            try:
+                made = generator.send(sent)
+            except StopIteration:
+                return
+            if isinstance(made, Checkpoint):
+                sent = trainer.session.params
+                if trainer.take(made):
+                    return
+            else:
+                sent = yield made
+
+
+def _sealed(artefact: Artefact, run: int, frame: int) -> Artefact:
+    """A copy with its time, whose arrays are read-only and share nothing with a tensor."""
+    if not isinstance(artefact, Artefact):
+        raise EngineFailed(
+            f"an engine yielded {type(artefact).__name__}, which is no artefact; yield one of the kinds",
+            "",
+        )
+    sealed = copy.copy(artefact)
+    object.__setattr__(sealed, "run", run)
+    object.__setattr__(sealed, "frame", frame)
+    for name, array in artefact.arrays().items():
+        own = array.copy() if _shares_tensor(array) else array
+        own.flags.writeable = False
+        object.__setattr__(sealed, name, own)
+    return sealed
+
+
+def _shares_tensor(array: np.ndarray[Any, np.dtype[Any]]) -> bool:
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return not isinstance(base, np.ndarray)
+
+
+def _render_artefact(artefact: FeatureMaps, view: View) -> Rendered:
+    maps = torch.from_numpy(np.array(artefact.maps))
+    mosaic = reduce(maps.float(), view)
+    return Rendered(
+        view, mosaic.index.numpy(), mosaic.limits.float().numpy(), mosaic.order.numpy(), mosaic.tile,
+        mosaic.columns, mosaic.gap, mosaic.reduced, tuple(maps.shape), str(artefact.maps.dtype),
+        "artefact", mosaic.statistics,
+        Handle(artefact.name, view.call, view.sample, artefact.run, artefact.frame),
+        affine=artefact.affine, map_size=(int(maps.shape[1]), int(maps.shape[2])),
+    )  # fmt: skip
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "not enough memory" in text
+    )
