@@ -186,7 +186,8 @@ def prepare(
     height, width = image.shape[:2]
     target = (how.size, how.size) if isinstance(how.size, int) else how.size
     new_h, new_w = _resized(height, width, target, how)
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    # Inputs are read-only once they were shown; torch wants memory that it may write.
+    pixels = torch.from_numpy(np.array(image, order="C")).to(device)
     x = pixels.permute(2, 0, 1).unsqueeze(0)
     if (new_h, new_w) != (height, width):
         x = F.interpolate(x, (new_h, new_w), mode="bilinear", antialias=True)

@@ -68,8 +68,8 @@ class Classify(Engine[ClassifyParams]):
         x, affine = prepare(photo.pixels, how, self.host.device)
         maps = self.network.features(x)[0]
         logits = self.network._fc(maps.mean((1, 2)))
-        # Odd pixels of SAME padding lie at the bottom and right: cell i covers [32 i, 32 i + 32).
-        kept = Kept(maps, logits, affine.after(Affine(STRIDE, STRIDE)))
+        # Cell i stands for [32 i, 32 i + 32) of the input, though its receptive field is far larger.
+        kept = Kept(maps, logits, affine.after(Affine(STRIDE, STRIDE, approximate=True)))
         yield from self.again(kept, params)
         return Outcome(kept=kept)
 

@@ -30,7 +30,6 @@ class Kept:
     tensor: Tensor
     shape: tuple[int, ...]
     dtype: str
-    place: Place | None
     root: Affine
     calls: int
     fresh: bool = True
@@ -186,7 +185,8 @@ class Capture:
         maps, unit = as_maps(kept.tensor.unsqueeze(0))
         mosaic = reduce(maps, view, self._means.get(view.point))
         self._means[view.point] = torch.from_numpy(mosaic.statistics.unit_mean)
-        place = kept.place.under(kept.root) if kept.place else None
+        place = self._places.get(view.point)
+        place = place.under(kept.root) if place else None
         return Rendered(
             view=view,
             index=mosaic.index.cpu().numpy(),
@@ -235,9 +235,7 @@ class Capture:
         else:
             copy = one.clone(memory_format=torch.contiguous_format)
         dtype = str(x.dtype).removeprefix("torch.")
-        self._kept[key] = Kept(
-            copy, tuple(x.shape), dtype, self._places.get(view.point), self._root, calls
-        )
+        self._kept[key] = Kept(copy, tuple(x.shape), dtype, self._root, calls)
 
     def _sweeper(self, name: str, *, leaf: bool) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, out: Any) -> None:
