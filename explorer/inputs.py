@@ -15,13 +15,17 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageInput:
-    """A picture: ``pixels`` (H, W, 3) uint8 sRGB, upright; ``sha256`` of the source file."""
+    """A picture: ``pixels`` (H, W, 3) uint8 sRGB, upright; ``sha256`` of the source file.
+
+    ``note`` says what was done to get there (first of 12 frames, reduced to a quarter, ...).
+    """
 
     pixels: Pixels
     name: str = ""
     path: Path | None = None
     sha256: str = ""
     frame: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,25 @@ class TextInput:
 class ClipInput(Protocol):
     """A clip or camera, read lazily: frames are (H, W, 3) uint8 sRGB."""
 
-    name: str
-    path: Path | None
-    sha256: str
-    fps: float
-    live: bool
+    @property
+    def name(self) -> str:
+        """The file's name, or what the camera is called."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for a camera."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file; empty for a camera. Hashes the file when first asked."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+
+    @property
+    def live(self) -> bool:
+        """A camera: no index, no end, stale frames are dropped."""
 
     def __len__(self) -> int:
         """Number of frames; 0 for a camera."""

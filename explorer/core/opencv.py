@@ -1,0 +1,31 @@
+"""The one door to OpenCV: imported when first needed, its marks on the process removed."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+_QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+_QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+
+
+@cache
+def opencv() -> Any:
+    """Import cv2 and undo what that does to Qt.
+
+    The import points two variables at Qt plug-ins and fonts that are not there, which would break
+    a window opened later. One thread, so that decoding leaves the cores to the network. Warnings
+    of the decoders are silenced: what is wrong with a file is said in a MediaError.
+    """
+    before = {name: os.environ.get(name) for name in _QT}
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import cv2
+
+    for name in _QT:
+        os.environ.pop(name, None)
+        if (old := before[name]) is not None:
+            os.environ[name] = old
+    cv2.setNumThreads(1)
+    return cv2
