@@ -100,7 +100,9 @@ def font(role: Role) -> QFont:
     )
     made = QFontDatabase.systemFont(which)
     families = made.families() or [made.family()]
-    made.setFamilies([*families, "Noto Sans", "DejaVu Sans"])
+    # An alias such as "monospace" is unknown to some platforms, which then take the next in line.
+    fixed = ("Noto Sans Mono", "DejaVu Sans Mono") if role == "number" else ()
+    made.setFamilies([*families, *fixed, "Noto Sans", "DejaVu Sans"])
     size, _, weight = TYPE_SCALE[role]
     made.setPixelSize(size)
     made.setWeight(QFont.Weight(weight))
