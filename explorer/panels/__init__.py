@@ -18,7 +18,7 @@ PANEL_FOR: Mapping[str, str] = MappingProxyType(
         "Masks": "explorer.panels.marks:MasksPanel",
         "Keypoints": "explorer.panels.marks:KeypointsPanel",
         "Field": "explorer.panels.fields:FieldPanel",
-        "FeatureMaps": "explorer.panels.maps:FeatureMapsPanel",
+        "FeatureMaps": "explorer.panels.feature_maps:FeatureMapsPanel",
         "Hypercolumn": "explorer.panels.hypercolumn:HypercolumnPanel",
         "Matrix": "explorer.panels.matrix:MatrixPanel",
         "Scores": "explorer.panels.plots:ScoresPanel",

@@ -109,6 +109,9 @@ class Panel(QWidget):
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Mark the place on the input that another panel's mouse is on; None removes the mark."""
 
+    def set_background(self, image: Array | None) -> None:
+        """Take the input picture (H, W, 3) uint8; panels that draw over it override this."""
+
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self.theme = theme

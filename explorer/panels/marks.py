@@ -1,0 +1,261 @@
+"""Boxes, masks and keypoints over the input picture, with legend, read-out and selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from explorer.kinds import Artefact, Boxes, Keypoints, Masks
+from explorer.panels.header import ElidedLabel
+from explorer.panels.heat import masks_picture
+from explorer.panels.marking import (
+    SEEN_FROM,
+    box_marks,
+    box_under,
+    box_words,
+    legend_of,
+    nearest_point,
+    skeletons,
+)
+from explorer.panels.overlays import BoxesOverlay, PointsOverlay, class_colour
+from explorer.panels.panel import Probed
+from explorer.panels.picture import PicturePanel, placed, position_text
+from explorer.panels.plotting import pg
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
+
+LEGEND_ENTRIES = 6
+
+
+class Swatch(QWidget):
+    """A small square in one colour."""
+
+    def __init__(self, colour: QColor, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._colour = colour
+        self.setFixedSize(10, 16)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it."""
+        painter = QPainter(self)
+        painter.fillRect(0, 3, 10, 10, self._colour)
+        painter.end()
+
+
+class Legend(QWidget):
+    """Colour, word and count of each class, up to six; the rest is counted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = DARK
+        self._entries: list[tuple[str, QColor, int]] = []
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(SPACE_S)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def show_entries(self, entries: Sequence[tuple[str, QColor, int]]) -> None:
+        """Show these, in this order."""
+        if list(entries) == self._entries:
+            return
+        self._entries = list(entries)
+        while self._row.count():
+            widget = self._row.takeAt(0).widget()
+            if widget is not None:
+                widget.deleteLater()
+        for label, colour, count in self._entries[:LEGEND_ENTRIES]:
+            self._row.addWidget(Swatch(colour, self))
+            self._add_words(f"{label} × {count}" if count > 1 else label)
+        if len(self._entries) > LEGEND_ENTRIES:
+            self._add_words(f"and {len(self._entries) - LEGEND_ENTRIES} more")
+        self._row.addStretch(1)
+        self.setVisible(bool(self._entries))
+
+    def words(self) -> list[str]:
+        """The words of the entries, all of them."""
+        return [label for label, _, _ in self._entries]
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self._theme = theme
+        for label in self.findChildren(ElidedLabel):
+            label.set_theme(theme)
+
+    def _add_words(self, text: str) -> None:
+        label = ElidedLabel("caption", "muted", self)
+        label.set_theme(self._theme)
+        label.set_text(text)
+        self._row.addWidget(label)
+        self._row.addSpacing(SPACE_M)
+
+
+class MarksPanel(PicturePanel):
+    """A picture panel with a legend below it."""
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self.legend = Legend()
+        super().__init__(parent, theme=theme)
+        self.footer.insertWidget(0, self.legend, 1)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        super().set_theme(theme)
+        self.legend.set_theme(theme)
+
+    def _frame(self, rect: QRectF) -> None:
+        """Without a picture below, show the region that the marks cover."""
+        if self.background is None:
+            margin = 0.05 * max(rect.width(), rect.height(), 1.0)
+            self.view.set_home(rect.adjusted(-margin, -margin, margin, margin))
+
+
+class BoxesPanel(MarksPanel):
+    """Boxes with label and score; click marks one, dashed boxes were removed."""
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self.marks = BoxesOverlay()
+        super().__init__(parent, theme=theme)
+        self.add_overlay(self.marks, 20)
+
+    def facts(self, artefact: Artefact) -> str:
+        """How many boxes, and the range of their scores."""
+        assert isinstance(artefact, Boxes)
+        count = len(artefact.boxes)
+        parts = [f"{count} box" if count == 1 else f"{count} boxes"]
+        if len(artefact.scores):
+            parts.append(f"score {artefact.scores.min():.2f} … {artefact.scores.max():.2f}")
+        if artefact.state:
+            kinds = dict.fromkeys(artefact.state)
+            parts += [f"{list(artefact.state).count(s)} {s}" for s in kinds]
+        return " · ".join(parts)
+
+    def draw(self, artefact: Artefact) -> None:
+        """Draw the boxes; the selection stays while the box does."""
+        assert isinstance(artefact, Boxes)
+        selected = self.marks.selected
+        keep = selected is not None and selected < len(artefact.boxes)
+        self.marks.show_marks(box_marks(artefact), selected if keep else None)
+        self.legend.show_entries(legend_of(artefact.labels))
+        if len(artefact.boxes):
+            x1, y1 = artefact.boxes[:, :2].min(0).tolist()
+            x2, y2 = artefact.boxes[:, 2:].max(0).tolist()
+            self._frame(QRectF(x1, y1, x2 - x1, y2 - y1))
+
+    def probe(self, x: float, y: float) -> Probed | None:
+        """The smallest box under the mouse, with label, score, size and fate."""
+        boxes = self.artefact
+        i = box_under(boxes, x, y) if isinstance(boxes, Boxes) else None
+        if i is None or not isinstance(boxes, Boxes):
+            return super().probe(x, y)
+        x1, y1, x2, y2 = boxes.boxes[i]
+        parts = [f"box {i} of {len(boxes.boxes)}", box_words(boxes, i)]
+        parts.append(f"{x2 - x1:.0f} × {y2 - y1:.0f} px at {x1:.0f}, {y1:.0f}")
+        if boxes.state:
+            parts.append(boxes.state[i])
+        if len(boxes.cause_id) and boxes.cause_id[i] >= 0 and len(boxes.cause_iou):
+            parts.append(f"by box {boxes.cause_id[i]} at IoU {boxes.cause_iou[i]:.2f}")
+        return Probed(" · ".join(p for p in parts if p), (x, y))
+
+    def pick(self, x: float, y: float) -> None:
+        """Mark the box under the mouse."""
+        if isinstance(self.artefact, Boxes):
+            self.marks.selected = box_under(self.artefact, x, y)
+            self.marks.update()
+        super().pick(x, y)
+
+
+class MasksPanel(MarksPanel):
+    """Masks in the colours of Okabe and Ito with solid edges; the probe names the mask."""
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self._item = pg.ImageItem()
+        super().__init__(parent, theme=theme)
+        self.add_layer(self._item, 6)
+
+    def facts(self, artefact: Artefact) -> str:
+        """How many masks of which size."""
+        assert isinstance(artefact, Masks)
+        count, height, width = artefact.masks.shape
+        return f"{count} mask{'s' * (count != 1)} · {width} × {height} px"
+
+    def draw(self, artefact: Artefact) -> None:
+        """Draw all masks as one picture."""
+        assert isinstance(artefact, Masks)
+        rect = placed(artefact.masks.shape[1:], artefact.affine)
+        self._item.setImage(masks_picture(artefact), autoLevels=False, levels=None)
+        self._item.setRect(rect)
+        names = [self._name(artefact, i) for i in range(len(artefact.masks))]
+        self.legend.show_entries([(name, class_colour(i), 1) for i, name in enumerate(names)])
+        if self.background is None:
+            self.view.set_home(rect)
+
+    def probe(self, x: float, y: float) -> Probed | None:
+        """The topmost mask under the mouse and how sure it is."""
+        masks, base = self.artefact, super().probe(x, y)
+        if not isinstance(masks, Masks) or base is None:
+            return base
+        height, width = masks.masks.shape[1:]
+        rect = placed((height, width), masks.affine)
+        column = int((x - rect.x()) / rect.width() * width)
+        row = int((y - rect.y()) / rect.height() * height)
+        if not (0 <= column < width and 0 <= row < height):
+            return base
+        values = masks.masks[:, row, column].astype(float)
+        hit = [i for i, value in enumerate(values) if value >= 0.5]
+        if not hit:
+            return base
+        sure = "" if masks.masks.dtype == bool else f" · p {values[hit[-1]]:.2f}"
+        return Probed(f"{self._name(masks, hit[-1])}{sure}  {position_text(x, y)}", (x, y))
+
+    @staticmethod
+    def _name(masks: Masks, i: int) -> str:
+        label = masks.labels[i] if masks.labels else f"mask {i}"
+        return f"{label} {masks.scores[i]:.2f}" if len(masks.scores) > i else label
+
+
+class KeypointsPanel(MarksPanel):
+    """Skeletons over the picture; the probe names the nearest point."""
+
+    REACH = 12.0  # screen px
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self.points = PointsOverlay()
+        super().__init__(parent, theme=theme)
+        self.add_overlay(self.points, 20)
+
+    def facts(self, artefact: Artefact) -> str:
+        """How many skeletons and points."""
+        assert isinstance(artefact, Keypoints)
+        people, count, _ = artefact.points.shape
+        seen = int((artefact.points[..., 2] >= SEEN_FROM).sum())
+        return f"{people} × {count} points · {seen} with score ≥ {SEEN_FROM:g}"
+
+    def draw(self, artefact: Artefact) -> None:
+        """Draw bones and points."""
+        assert isinstance(artefact, Keypoints)
+        self.points.show_points(skeletons(artefact), artefact.skeleton)
+        names = [f"skeleton {i}" for i in range(len(artefact.points))]
+        self.legend.show_entries([(name, class_colour(i), 1) for i, name in enumerate(names)])
+        if artefact.points.size:
+            low, high = artefact.points[..., :2].min((0, 1)), artefact.points[..., :2].max((0, 1))
+            self._frame(QRectF(float(low[0]), float(low[1]), *(high - low).tolist()))
+
+    def probe(self, x: float, y: float) -> Probed | None:
+        """The nearest point with its name and score."""
+        points = self.artefact
+        found = None
+        if isinstance(points, Keypoints):
+            pixel = abs(self.view.screen(1, 0).x() - self.view.screen(0, 0).x())
+            found = nearest_point(points, x, y, self.REACH / max(pixel, 1e-6))
+        self.points.selected = found
+        self.points.update()
+        if found is None or not isinstance(points, Keypoints):
+            return super().probe(x, y)
+        person, k = found
+        name = points.labels[k] if points.labels else f"point {k}"
+        score = points.points[person, k, 2]
+        return Probed(
+            f"skeleton {person} · {name} · score {score:.2f}  {position_text(x, y)}", (x, y)
+        )
