@@ -137,14 +137,50 @@ DCGAN_FACES = {
 FAST_WEIGHTS_K4 = {
     "name": "fast-weights-k4",
     "source": "asset:weights/fast-weights-k4.safetensors",
-    "sha256": "58990fc3e5696f43c88596dcc0f9d22592be5f70b65956184b81e70590e61a2f",
-    "size": 81612,
+    "sha256": "567fa3abd3390902601dbb3d3867d73aab423ba10a95b58997acac390b14d95f",
+    "size": 81900,
     "licence": "MIT",
     "data": "generated strings",
     "provenance": "trained here",
     "reader": "",
     "fingerprint": {"embedding.weight": (37, 100), "W.weight": (50, 50), "norm.weight": (50,)},
 }
+
+# The digits that scikit-learn ships, with the split of training and test; no weights, but the
+# training of the networks below starts from them.
+DIGITS8X8 = {
+    "name": "digits8x8",
+    "source": "asset:weights/digits8x8.safetensors",
+    "sha256": "57ff260f286b51bbdccd0e471c47119ea626679553573dce51d2cb0adf360d11",
+    "size": 120687,
+    "licence": "CC BY 4.0 (UCI), BSD-3-Clause (scikit-learn)",
+    "data": "",
+    "provenance": "data",
+    "reader": "",
+    "fingerprint": {"images": (1797, 8, 8), "train_index": (1400,)},
+}
+_DIGIT_FILES = {
+    "plain-8": ("ecc8973e5a09c6f7ef272fb4b2e9030339fd8e6565ff1672df55d542f43b62f7", 35816),
+    "residual-8": ("eb5c50760d011193b7ede1365c6bae48d3d6eae30bd8081117154598e337988c", 35816),
+    "plain-20": ("3897a5499d3266a22677e9b5630704c665b63e6e9f036da5707a14a87e7f0338", 98840),
+    "residual-20": ("2de9685f03949dcba6687eba02741176c26205b857650d75f7ff0cd90388b2bc", 98840),
+    "plain-44": ("e80c6585dcca683d07858c24e94ba153a1f66db213e4d224de8d8aab0314ee2d", 225120),
+    "residual-44": ("0265f1680cacb57cb6b36306aabc3e7d85b9dce179a8ca8329d706c20bc4d77a", 225120),
+}
+DIGIT_NETS = [
+    {
+        "name": f"digits-{name}",
+        "source": f"asset:weights/digits-{name}.safetensors",
+        "sha256": sha256,
+        "size": size,
+        "licence": "MIT",
+        "data": "scikit-learn digits (CC BY 4.0)",
+        "provenance": "trained here",
+        "reader": "",
+        "fingerprint": {},
+    }
+    for name, (sha256, size) in _DIGIT_FILES.items()
+]
 
 CATALOG = [
     {
@@ -164,6 +200,71 @@ CATALOG = [
         "points": ["_blocks.7", "_conv_stem", "_blocks.2", "_blocks.12", "_conv_head"],
         "layout": "units",
         "weights": [EFFICIENTNET_LITE0],
+    },
+    {
+        "name": "vgg",
+        "engine": "engines.classify.vgg:Vgg",
+        "title": "VGG, plain depth",
+        "family": "Classification",
+        "paper": "Simonyan, Zisserman: Very Deep Convolutional Networks, 2014",
+        "summary": "Drop a photo and walk up the layers: each sees a larger patch of it.",
+        "inputs": {"image": "image"},
+        "sample": {"image": "chelsea.png"},
+        "groups": {
+            "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+            "prediction": {"kinds": ["Scores"], "area": "bottom", "title": "Prediction"},
+            "layers": {"kinds": ["Curve"], "area": "bottom", "title": "Over depth"},
+            "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrix"},
+        },
+        "points": [
+            "features.11", "features.1", "features.6", "features.13", "features.15", "features.18",
+            "features.20", "features.22", "features.25", "features.27", "features.29",
+        ],
+        "layout": "units",
+        "weights": [VGG16_HED, VGG16, VGG19],
+    },
+    {
+        "name": "resnet",
+        "engine": "engines.classify.resnet:ResNets",
+        "title": "Residual networks",
+        "family": "Classification",
+        "paper": "He, Zhang, Ren, Sun: Deep Residual Learning, 2015",
+        "summary": "Click a cell of the switches to cut a shortcut or bypass a block.",
+        "inputs": {"image": "image"},
+        "sample": {"image": "digit.png"},
+        "groups": {
+            "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+            "prediction": {"kinds": ["Scores"], "area": "bottom", "title": "Prediction"},
+            "block": {"kinds": ["FeatureMaps"], "area": "centre", "title": "One block"},
+            "depth": {"kinds": ["Curve", "Matrix"], "area": "bottom", "title": "Over depth"},
+            "degradation": {"kinds": ["Curve", "Scores"], "area": "bottom", "title": "Degradation"},
+            "training": {"kinds": ["Curve", "Scores"], "area": "bottom", "title": "Training"},
+        },
+        "points": [
+            "layer2.0.residual", "layer2.0.identity", "layer2.0", "conv1", "layer1", "layer2",
+            "layer3", "layer1.0.identity", "layer1.0.residual", "layer3.0.identity",
+            "layer3.0.residual",
+        ],
+        "layout": "units",
+        "weights": [*DIGIT_NETS, DIGITS8X8, RESNET18, RESNET34, RESNET50, RESNET101],
+    },
+    {
+        "name": "style",
+        "engine": "engines.style.gatys:Gatys",
+        "title": "Style transfer",
+        "family": "Style",
+        "paper": "Gatys, Ecker, Bethge: A Neural Algorithm of Artistic Style, 2015",
+        "summary": "Drop a photo and a painting, and move the weights while the canvas changes.",
+        "inputs": {"content": "image", "style": "image"},
+        "sample": {"content": "astronaut.png", "style": "brushwork.jpg"},
+        "groups": {
+            "pictures": {"kinds": ["Image", "Field"], "area": "centre", "title": "Pictures"},
+            "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrices"},
+            "loss": {"kinds": ["Curve"], "area": "bottom", "title": "Loss"},
+        },
+        "points": [],
+        "layout": "style",
+        "weights": [VGG16_HED, VGG16, VGG19, EFFICIENTNET_LITE0],
     },
     {
         "name": "fast-weights",
