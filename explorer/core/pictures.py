@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> ImageInput:
     if array is None:
         what = f"a {header.width} × {header.height} {header.format} that is damaged or cut off"
         raise trouble(path, what, _AGAIN)
+    if header.alpha:
+        laid = array.ndim == 3 and array.shape[2] == 4
+        notes.append("transparent parts over white" if laid else "transparency left out")
     pixels, depth = _to_rgb(array, header)
     pixels = _limit(pixels, max_pixels)
     if header.width * header.height > max_pixels:
@@ -121,8 +125,6 @@ def _notes(header: Header) -> list[str]:
     if header.frames > 1:
         kind = "pages" if header.format == "TIFF" else "frames"
         notes.append(f"first of {header.frames} {kind}")
-    if header.alpha and header.format != "AVIF":
-        notes.append("transparent parts over white")
     return notes
 
 
@@ -132,6 +134,8 @@ def _decode(data: bytes, header: Header, reduced: int) -> npt.NDArray[Any] | Non
     flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
              8: cv2.IMREAD_REDUCED_COLOR_8}[reduced]  # fmt: skip
     raw = header.alpha or header.bits > 8
+    if not data:
+        return None
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED if raw else flags)
     except (cv2.error, MemoryError):
@@ -223,6 +227,11 @@ def _mended(data: bytes, header: Header) -> bytes:
         return data.rstrip(b"\xff") + b"\xff\xd9"
     if header.format == "PNG":
         return _mended_png(data, header)
+    if header.format in ("BMP", "WebP"):
+        at, extra = (2, 0) if header.format == "BMP" else (4, 8)
+        declared = struct.unpack_from("<I", data, at)[0] + extra
+        if len(data) * 50 < declared:  # next to nothing is there: not worth showing as a picture
+            return b""
     missing = header.width * header.height * header.channels * max(1, header.bits // 8)
     return data + bytes(missing + 1024)
 
@@ -243,9 +252,11 @@ def _mended_png(data: bytes, header: Header) -> bytes:
             rows += inflater.decompress(packed[at : at + 4096], max(0, whole - len(rows)) + 1)
         except zlib.error:
             break
-    if header.interlaced or len(rows) < row:
+    if header.interlaced or len(rows) < row or rows[0] > 4:
         return b""
-    complete = bytes(rows[: min(len(rows), whole) // row * row])
+    starts = range(0, min(len(rows), whole) - row + 1, row)
+    good = sum(1 for _ in takewhile(lambda start: rows[start] <= 4, starts))  # 4 filters are known
+    complete = bytes(rows[: good * row])
     kept.append((b"IDAT", zlib.compress(complete + bytes(whole - len(complete)), 1)))
     chunks = b"".join(_png_chunk(kind, body) for kind, body in [*kept, (b"IEND", b"")])
     return data[:8] + chunks
