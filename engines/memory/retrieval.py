@@ -94,6 +94,7 @@ def train_retrieval(
     network.requires_grad_(True)
     optimiser = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     losses, errors, first = History(), [], 1
+    pairs, batch, end = params.pairs, params.batch, params.train_steps
     if resume is None:
         network.start(generator)
     else:
@@ -104,18 +105,18 @@ def train_retrieval(
         errors = [(int(step), float(error)) for step, error in resume.state["errors"]]
         first = resume.step + 1
     device = network.W.weight.device
-    for step in range(first, params.train_steps + 1):
-        codes, digits = draw(params.batch, params.pairs, generator)
+    for step in range(first, end + 1):
+        codes, digits = draw(batch, pairs, generator)
+        for group in optimiser.param_groups:
+            group["lr"] = params.learning_rate
         loss = _update(network, optimiser, codes.to(device), digits.to(device), rule)
         losses.add(loss)
         if step % EVERY == 0 or step == 1:
-            errors.append((step, error_of(network, rule, params.pairs)))
-            for artefact in _report(network, rule, params.pairs, errors, step):
+            errors.append((step, error_of(network, rule, pairs)))
+            for artefact in _report(network, rule, pairs, errors, step):
                 params = yield artefact
         params = yield _loss_curve(losses, step)
-        for group in optimiser.param_groups:
-            group["lr"] = params.learning_rate
-        yield Checkpoint(
+        params = yield Checkpoint(
             step,
             {name: t.detach().clone() for name, t in network.state_dict().items()},
             {
