@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nn.resnet import initialise
-from explorer.api import Artefact, Checkpoint, Curve, Host, Scores, Training
+from explorer.api import Affine, Artefact, Checkpoint, Curve, Host, Scores, Training, place
 
 STEPS = 600
 BATCH = 128
@@ -25,12 +25,15 @@ MEASURE_EVERY = 20
 RECORD = "record."  # tensors of a weights file that are no parameters: how the training went
 
 
-def picture(pixels: np.ndarray[Any, Any], ink: str) -> Tensor:
-    """Reduce a picture (H, W, 3) uint8 to what the networks were trained on, (1, 1, 16, 16) in [0, 1].
+def picture(pixels: np.ndarray[Any, Any], ink: str) -> tuple[Tensor, Affine]:
+    """Reduce a picture (H, W, 3) uint8 to what the networks know, (1, 1, 16, 16) in [0, 1].
 
     Grey, squared by bars of the border's brightness, averaged to 8x8, 17 levels, enlarged to 16x16.
     Digits are bright on dark; ``ink`` is "bright", "dark" (negative first) or "auto" (dark when the
     border is brighter than the picture's mean).
+
+    Returns:
+        The input, and where its pixels lie in the picture.
     """
     grey = torch.from_numpy(pixels.astype(np.float32)).mean(2) / 255.0
     border = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]]).median()
@@ -40,8 +43,10 @@ def picture(pixels: np.ndarray[Any, Any], ink: str) -> Tensor:
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
     square = F.pad(grey, (left, side - width - left, top, side - height - top), value=float(border))
-    small = F.interpolate(square[None, None], (8, 8), mode="area") if side >= 8 else square[None, None]
-    return enlarge((small * 16).round().clamp(0, 16))
+    small = F.interpolate(square[None, None], (8, 8), mode="area")
+    x = enlarge((small * 16).round().clamp(0, 16))
+    affine = Affine(side / 16, side / 16, -float(left), -float(top))
+    return place(x, affine), affine
 
 
 def enlarge(levels: Tensor) -> Tensor:
@@ -149,8 +154,15 @@ class Log:
         yield Curve("training/loss", steps, np.array(self.loss), log=True, unit="nat", step=step,
                     note="cross-entropy of each batch")  # fmt: skip
         depth = np.arange(1, len(self.now) + 1)
-        yield Curve("training/gradient by layer", depth, np.array([self.now, self.gradient]),
-                    series=("now", "first step"), x_label="convolution", log=True, step=step)  # fmt: skip
+        yield Curve(
+            "training/gradient by layer",
+            depth,
+            np.array([self.now, self.gradient]),
+            series=("now", "first step"),
+            x_label="convolution",
+            log=True,
+            step=step,
+        )
         if self.measured:
             at, loss, error = np.array(self.measured).T
             yield Curve("training/whole set", at, np.stack([loss, error]), log=True, step=step,
@@ -159,11 +171,15 @@ class Log:
 
 
 def checkpoint(
-    step: int, network: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, log: Log
+    step: int,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    log: Log,
 ) -> Checkpoint:
     """Half precision to ship, full precision to go on from."""
     record = log.tensors()
-    weights = {
+    weights: dict[str, Tensor] = {
         name: (value.half() if value.is_floating_point() else value).cpu()
         for name, value in network.state_dict().items()
     }

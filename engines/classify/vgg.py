@@ -14,8 +14,21 @@ from engines.nn.imagenet import top_scores
 from engines.nn.loading import load_state
 from engines.nn.vgg import CONVENTIONS, VGG, initialise, layers, receptive_fields
 from explorer.api import (
-    Artefact, Curve, Engine, Image, ImageInput, Inputs, Matrix, Outcome, Run, Scores, gram, knob,
-    prepare, unit_order, unprepare,
+    Artefact,
+    Curve,
+    Engine,
+    Image,
+    ImageInput,
+    Inputs,
+    Matrix,
+    Outcome,
+    Run,
+    Scores,
+    gram,
+    knob,
+    prepare,
+    unit_order,
+    unprepare,
 )  # fmt: skip
 
 RANDOM = {"random-16": "vgg16", "random-19": "vgg19"}  # drawn, and fed as the trained one would be
@@ -44,7 +57,7 @@ class VggParams:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What `again` needs: Gram matrix (C, C) of one layer, and logits (1000,) if there is a head."""
+    """What `again` needs: a Gram matrix (C, C), and logits (1000,) if there is a head."""
 
     layer: str
     gram: Tensor
@@ -61,7 +74,9 @@ class Vgg(Engine[VggParams]):
 
     def build(self, params: VggParams) -> nn.Module:
         """Load the chosen file; random weights only where the knob says so."""
-        network = VGG(19 if params.weights.endswith("19") else 16, head=params.weights != "vgg16-hed")
+        network = VGG(
+            19 if params.weights.endswith("19") else 16, head=params.weights != "vgg16-hed"
+        )
         if params.weights in RANDOM:
             initialise(network, self.host.generator())
         else:
@@ -72,12 +87,13 @@ class Vgg(Engine[VggParams]):
         """One forward pass; the statistics of every ReLU are taken on the way."""
         photo: ImageInput = inputs["image"]
         how = CONVENTIONS[RANDOM.get(params.weights, params.weights)]
-        side = how.size if params.size == 224 else params.size
-        how = replace(how, size=side, fit="crop" if params.size == 224 and how.fit == "crop" else "short")
+        if params.size != how.size:  # only the published size is cut out of the middle
+            how = replace(how, size=params.size, fit="short")
         x, affine = prepare(photo.pixels, how, self.host.device)
         seen = Activity(layers(self.network.depth), params.layer)
         out = self.network(x, seen)
-        yield Image("input/as fed", unprepare(x, how), affine=affine, note=_fed(how.order, how.scale))
+        note = f"fed as {how.order}, 0 to {how.scale:g}, mean subtracted"
+        yield Image("input/as fed", unprepare(x, how), affine=affine, note=note)
         yield from seen.curves()
         yield field_curve(self.network.depth)
         kept = Kept(params.layer, seen.gram, out[0] if self.network.classifier else None)
@@ -116,6 +132,7 @@ class Activity:
         self.gram = torch.zeros(0, 0)
 
     def __call__(self, index: int, x: Tensor) -> None:
+        """Note one layer's output."""
         if index not in self._names:
             return
         name = self._names[index]
@@ -129,8 +146,8 @@ class Activity:
         depth = np.arange(1, len(self.active) + 1)
         names = f"{next(iter(self.active))} to {list(self.active)[-1]}"
         yield Curve(
-            "layers/active share", depth, np.array(list(self.active.values())), x_label="convolution",
-            note=f"share of values above 0 after ReLU, {names}",
+            "layers/active share", depth, np.array(list(self.active.values())),
+            x_label="convolution", note=f"share of values above 0 after ReLU, {names}",
         )  # fmt: skip
         yield Curve(
             "layers/mean activation", depth, np.array(list(self.mean.values())), log=True,
@@ -155,11 +172,8 @@ def field_curve(depth: int) -> Curve:
     sides, strides = np.array(list(fields.values())).T
     marks = {name: float(side) for name, (side, _) in fields.items() if name.endswith("_1")}
     return Curve(
-        "layers/receptive field", np.arange(1, len(sides) + 1), np.stack([sides, strides]), log=True,
-        series=("receptive field", "stride"), x_label="convolution", unit="px", marks=marks,
+        "layers/receptive field", np.arange(1, len(sides) + 1), np.stack([sides, strides]),
+        log=True, series=("receptive field", "stride"), x_label="convolution",
+        unit="px", marks=marks,
         note="side of the patch of the input that one value depends on",
     )  # fmt: skip
-
-
-def _fed(order: str, scale: float) -> str:
-    return f"fed as {order}, 0 to {scale:g}, mean subtracted"

@@ -45,7 +45,7 @@ class WeightsRow:
     sha256: str
     size: int
     licence: str
-    provenance: Literal["trained", "trained here"]
+    provenance: Literal["trained", "trained here", "data"]
     data: str = ""
     reader: str = ""
     fingerprint: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
