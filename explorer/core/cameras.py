@@ -58,7 +58,7 @@ class Camera:
             arrived = self._change.wait_for(
                 lambda: self._fresh or self._gone or self._stop, timeout=_PATIENCE
             )
-            if self._slot is not None and self._fresh:
+            if self._slot is not None and self._fresh and not self._stop:
                 self._fresh = False
                 return self._slot
         if self._stop:

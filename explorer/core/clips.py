@@ -78,6 +78,8 @@ class Clip:
                 raise MediaError(f"{self.name}: the clip was closed. Open it again.")
             if not 0 <= index < self._length:
                 raise IndexError(f"{self.name}: no frame {index}, it has {self._length}")
+            if self._last is not None and self._last[0] == index:
+                return self._last[1]
             frame = self._taken(index)
             if frame is None:
                 self._length = min(self._length, index)
@@ -85,7 +87,6 @@ class Clip:
                     self._length = self._true_length(index)
                 raise IndexError(f"{self.name}: ends early, after {self._length} frames")
             self._last = (index, frame)
-            self._ahead = None
             if index + 1 < self._length:
                 self._ahead = (index + 1, self._worker.submit(self._read, index + 1))
             return frame
@@ -120,10 +121,8 @@ class Clip:
         return capture
 
     def _taken(self, index: int) -> Pixels | None:
-        """The frame from what was decoded already, else decoded now."""
+        """The frame that was decoded ahead, else decoded now."""
         ahead, self._ahead = self._ahead, None
-        if self._last is not None and self._last[0] == index:
-            return self._last[1]
         if ahead is not None:
             frame = ahead[1].result()
             if ahead[0] == index:
