@@ -48,8 +48,19 @@ class MediaError(ValueError):
 
 
 def sniff(path: Path | str) -> Found:
-    """Tell what ``path`` is, by content first, then by suffix; "unknown" when it is not there."""
+    """Tell what ``path`` is, by content first, then by suffix; "unknown" when it is not there.
+
+    A text by the name of a picture, clip or model counts as that: its reader says what is wrong.
+    """
     path = Path(path)
+    found = content(path)
+    if found not in ("unknown", "text") or not _is_file(path):
+        return found
+    return _by_suffix(path, otherwise=found)
+
+
+def content(path: Path) -> Found:
+    """What the bytes of ``path`` tell, whatever its name."""
     try:
         if path.is_dir():
             return "folder"
@@ -58,14 +69,8 @@ def sniff(path: Path | str) -> Found:
         with path.open("rb") as file:
             head = file.read(HEAD)
             size = file.seek(0, io.SEEK_END)
-            by_content = _by_content(path, head, size)
     except (OSError, ValueError):  # not readable, or a name with a NUL in it
         return "unknown"
-    return _by_suffix(path) if by_content == "unknown" else by_content
-
-
-def _by_content(path: Path, head: bytes, size: int) -> Found:
-    suffix = path.suffix.lower()
     if _IMAGE_MAGIC.match(head):
         return "image"
     if _CLIP_MAGIC.match(head):
@@ -74,9 +79,14 @@ def _by_content(path: Path, head: bytes, size: int) -> Found:
         return _by_members(path)
     if head.startswith((b"\x89HDF\r\n\x1a\n", _LEGACY_TORCH)) or _is_safetensors(head, size):
         return "weights"
-    if is_text(head):
-        return "model" if suffix == ".py" else _by_suffix(path, otherwise="text")
-    return "unknown"
+    return "text" if is_text(head) else "unknown"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _by_members(path: Path) -> Found:
@@ -111,7 +121,7 @@ def is_text(head: bytes) -> bool:
     return False
 
 
-def _by_suffix(path: Path, otherwise: Found = "unknown") -> Found:
+def _by_suffix(path: Path, otherwise: Found) -> Found:
     tables: tuple[tuple[Found, tuple[str, ...]], ...] = (
         ("image", IMAGE_SUFFIXES), ("clip", CLIP_SUFFIXES), ("text", TEXT_SUFFIXES),
         ("weights", WEIGHTS_SUFFIXES), ("model", MODEL_SUFFIXES),

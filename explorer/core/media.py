@@ -18,6 +18,7 @@ from explorer.core.formats import (
     TEXT_SUFFIXES,
     WEIGHTS_SUFFIXES,
     MediaError,
+    content,
     require_file,
     shown,
     sniff,
@@ -123,12 +124,13 @@ def read_folder(path: Path | str) -> FolderInput:
     for count, file in enumerate(_files(path)):
         if count >= MAX_FILES:
             raise trouble(path, f"more than {MAX_FILES:,} files", "Choose a smaller folder")
-        if file.is_file() and file.stat().st_size and sniff(file) == "image":
+        if content(file) == "image":
             pictures.append(file)
         else:
             skipped.append(shown(file))
     if not pictures:
-        here = f"{len(skipped)} other files" if skipped else "nothing"
+        others = f"{len(skipped)} other file{'s' * (len(skipped) > 1)}"
+        here = others if skipped else "nothing"
         raise trouble(path, f"no picture in this folder, {here}", "Choose a folder of pictures")
     pictures.sort(key=lambda file: natural(str(file.relative_to(path))))
     return FolderInput(path, tuple(pictures), tuple(sorted(skipped, key=natural)))
