@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.memory.associative import DIGITS, FIRST_DIGIT, SYMBOLS, bag_ceiling, draw, text_of
+from engines.memory.fast_weights_params import FastWeightsParams
 from engines.nn.fast_weights import FastWeightsNetwork, Rule, unroll
 from explorer.api import Artefact, Checkpoint, Curve, Matrix, Text
 
@@ -20,15 +21,6 @@ HELD_OUT_SEED = 7919
 CLIP = 5.0
 EVERY = 100  # steps between two measurements of the held-out error
 SHOWN = 8
-
-
-class Settings(Protocol):
-    """The knobs that a training reads."""
-
-    pairs: int
-    batch: int
-    learning_rate: float
-    train_steps: int
 
 
 @dataclass(slots=True)
@@ -81,7 +73,7 @@ def error_of(
 
 def train_retrieval(
     network: FastWeightsNetwork,
-    params: Settings,
+    params: FastWeightsParams,
     rule: Rule,
     generator: torch.Generator,
     resume: Checkpoint | None,

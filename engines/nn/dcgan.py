@@ -33,6 +33,7 @@ class Generator(nn.Module):
                 nn.ReLU(),
             ]
         layers += [nn.ConvTranspose2d(sizes[-1], channels, 4, 2, 1, bias=False), nn.Tanh()]
+        self.latents = latents
         self.main = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class Generator(nn.Module):
                 module.weight.normal_(0.0, 0.02, generator=generator)
             elif isinstance(module, nn.BatchNorm2d):
                 module.weight.normal_(1.0, 0.02, generator=generator)
-        x = torch.randn(64, self.main[0].in_channels, 1, 1, generator=generator)
+        x = torch.randn(64, self.latents, 1, 1, generator=generator)
         for module in self.main:
             if isinstance(module, nn.BatchNorm2d):
                 variance, mean = torch.var_mean(x, (0, 2, 3))
@@ -90,7 +91,8 @@ def truncated_normal(shape: tuple[int, ...], bound: float, generator: torch.Gene
     u = torch.rand(shape, generator=generator, dtype=torch.float64)
     low = torch.special.ndtr(torch.tensor(-bound, dtype=torch.float64))
     inside = low + u * (1.0 - 2.0 * low)
-    return torch.special.ndtri(inside.clamp(1e-12, 1.0 - 1e-12)).clamp(-bound, bound)
+    drawn: Tensor = torch.special.ndtri(inside.clamp(1e-12, 1.0 - 1e-12))
+    return drawn.clamp(-bound, bound)
 
 
 def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -111,7 +113,7 @@ def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
         across = _orthogonal(a)  # opposite ends: every great circle is as short
     across = across / across.norm()
     angle = torch.atan2(across @ b, a @ b)
-    arc = torch.cos(t * angle) * a + torch.sin(t * angle) * across
+    arc: Tensor = torch.cos(t * angle) * a + torch.sin(t * angle) * across
     return arc * ((1.0 - t) * lengths[0] + t * lengths[1])
 
 

@@ -214,7 +214,8 @@ class FastWeightsNetwork(nn.Module):
         if rule.attention and not trace:
             return state.shares  # never read
         A = state.A if state.A is not None else matrix(state.past, state.shares)
-        return self.memory(A.unsqueeze(1)).squeeze(1)  # one map of R x R a sequence
+        shown: Tensor = self.memory(A.unsqueeze(1))  # one map of R x R a sequence
+        return shown.squeeze(1)
 
     def _read(
         self, A: Tensor, state: State, h: Tensor, rule: Rule, *, trace: bool
