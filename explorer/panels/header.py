@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QBrush, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from explorer.panels.icons import pixmap
@@ -86,12 +86,17 @@ class Header(QWidget):
         self.facts = ElidedLabel("number", "muted", self)
         self.caption = ElidedLabel("caption", "muted", self)
         self.warning = ElidedLabel("caption", "error", self)
-        self.warning_icon = QLabel(self)
-        self.warning_icon.setFixedSize(16, 16)
+        self.warning_icon, self.frozen_icon = QLabel(self), QLabel(self)
+        for label in (self.warning_icon, self.frozen_icon):
+            label.setFixedSize(16, 16)
+        self.frozen_icon.setToolTip("Frozen: the picture stands still (F)")
+        self.stale = ElidedLabel("caption", "text", self)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
         self._lay_out()
+        self.frozen_icon.hide()
+        self.stale.hide()
         self.set_theme(DARK)
         self._show_parts()
 
@@ -100,6 +105,8 @@ class Header(QWidget):
         first.setSpacing(SPACE_M)
         first.addWidget(self.title)
         first.addWidget(self.facts, 1)
+        first.addWidget(self.stale)
+        first.addWidget(self.frozen_icon)
         self.extra = QHBoxLayout()
         self.extra.setSpacing(SPACE_M)
         first.addWidget(self.warning_icon)
@@ -131,6 +138,24 @@ class Header(QWidget):
             label.set_text(text)
         self._show_parts()
 
+    def set_stale(self, words: str) -> None:
+        """Hatch the header and say that what is below is old (``frame 12 of 40``); "" ends that."""
+        self.stale.set_text(words)
+        self.stale.setVisible(bool(words))
+        self.update()
+
+    def set_frozen(self, *, frozen: bool) -> None:
+        """Show the snowflake."""
+        self.frozen_icon.setVisible(frozen)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Diagonal lines behind what is stale."""
+        if self.stale.text():
+            painter = QPainter(self)
+            lines = QBrush(self._theme.colour("hairline"), Qt.BrushStyle.BDiagPattern)
+            painter.fillRect(self.rect(), lines)
+            painter.end()
+
     def text(self) -> str:
         """All that was set last, as one line: ``title · facts · caption · warning``."""
         return " · ".join(part for part in self._wanted if part)
@@ -138,8 +163,10 @@ class Header(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme
-        for label in (self.title, self.facts, self.caption, self.warning):
+        for label in (self.title, self.facts, self.caption, self.warning, self.stale):
             label.set_theme(theme)
+        snow = pixmap("snowflake", theme, 14, "accent", self.devicePixelRatioF())
+        self.frozen_icon.setPixmap(snow)
         self.warning_icon.setPixmap(pixmap("warning", theme, 14, "error", self.devicePixelRatioF()))
 
     def changeEvent(self, event: QEvent) -> None:
