@@ -66,7 +66,10 @@ def _alive(app: object) -> set[tuple[int, str]]:
     from PySide6.QtWidgets import QApplication
     from shiboken6 import isValid
 
-    found = {(id(w), f"widget {type(w).__name__} {w.objectName()!r}") for w in QApplication.topLevelWidgets()}
+    found = {
+        (id(w), f"widget {type(w).__name__} {w.objectName()!r}")
+        for w in QApplication.topLevelWidgets()
+    }
     for thing in gc.get_objects():
         kind = type(thing)  # not isinstance: that would wake lazy proxies
         if issubclass(kind, QThread) and isValid(thing) and thing.isRunning():

@@ -1,4 +1,4 @@
-"""The middle of the window: one mosaic a ticked layer, the current one large, the others below it."""
+"""The middle of the window: a mosaic for each ticked layer, the current one large."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Centre(QWidget):
     views_changed = Signal(object)  # tuple[View, ...]
     current_changed = Signal(str)
     panel_made = Signal(object)  # MapsPanel
-    unit_selected = Signal(object)  # (point, unit)
+    unit_selected = Signal(object)  # (point, unit or None)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,6 +81,10 @@ class Centre(QWidget):
             self._arrange()
             self.current_changed.emit(point)
 
+    def points(self) -> tuple[str, ...]:
+        """The layers that are ticked, in order."""
+        return self._wanted
+
     def panel(self, point: str = "") -> MapsPanel | None:
         """The panel of a layer, or the current one."""
         return self._panels.get(point or self.current)
@@ -102,6 +106,21 @@ class Centre(QWidget):
             panel = self._panels.get(rendered.view.point)
             if panel is not None and panel.isVisible():
                 panel.show_rendered(rendered)
+
+    def send_again(self) -> None:
+        """Tell the views once more: a new network knows nothing of them."""
+        self._sent = None
+        self._later.start(0)
+
+    def set_frozen(self, *, frozen: bool) -> None:
+        """Frame all panels while the picture is held."""
+        for panel in self._panels.values():
+            panel.set_frozen(frozen=frozen)
+
+    def set_stale(self, words: str) -> None:
+        """Say in all panels which earlier step they show; "" for the present."""
+        for panel in self._panels.values():
+            panel.set_stale(words)
 
     def show_card(self, card: QWidget) -> None:
         """Lay a card over the panels."""
@@ -202,8 +221,9 @@ class Centre(QWidget):
         self._later.start(0)
 
     @Slot(object)
-    def _selected(self, selection: tuple[str, int]) -> None:
-        self.make_current(selection[0])
+    def _selected(self, selection: tuple[str, int | None]) -> None:
+        if selection[1] is not None:
+            self.make_current(selection[0])
         self.unit_selected.emit(selection)
 
     @Slot()
@@ -212,5 +232,3 @@ class Centre(QWidget):
         if views != self._sent:
             self._sent = views
             self.views_changed.emit(views)
-
-

@@ -1,18 +1,28 @@
-"""Docks: one for each artefact group of the engine, named ``engine:group``, and how they first stand."""
+"""Docks: one for each artefact group of the engine, named ``engine:group``; how they first stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
-    QDockWidget, QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QStackedLayout, QToolButton,
-    QVBoxLayout, QWidget,
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QSizePolicy,
+    QStackedLayout,
+    QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
 )  # fmt: skip
 
-from explorer.app.drop import DropZone
+from explorer.app.drop import DropZone, yield_drops
 from explorer.panels.icons import icon, pixmap
 
 if TYPE_CHECKING:
@@ -44,8 +54,10 @@ class TitleBar(QWidget):
         self.state_icon = QLabel(self)
         self.state = QLabel("", self)
         self.state.setProperty("role", "caption")
-        self.float_button = self._button("external-link", "Detach or dock", dock.windowTitle())
-        self.close_button = self._button("x", "Close; View, Docks opens it again", dock.windowTitle())
+        self.float_button = self._button("maximize", "Detach or dock", dock.windowTitle())
+        self.close_button = self._button(
+            "x", "Close; View, Docks opens it again", dock.windowTitle()
+        )
         self.close_button.clicked.connect(dock.close)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 2, 4, 2)
@@ -65,6 +77,7 @@ class TitleBar(QWidget):
         button.setAccessibleName(f"{tip.partition(';')[0]}: {title}")
         button.setIconSize(QSize(14, 14))
         button.setFixedSize(24, 24)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.setStyleSheet("QToolButton { min-height: 20px; min-width: 20px; padding: 0; }")
         return button
 
@@ -136,6 +149,15 @@ class Dock(QDockWidget):
         """Add a widget to the body, below what is there."""
         self._column.addWidget(widget, stretch)
 
+    def fill(self, panel: QWidget) -> None:
+        """Put the panel in that takes the room there is."""
+        yield_drops(panel)
+        self.add(panel, 1)
+
+    def add_stretch(self) -> None:
+        """Keep what was added at the top."""
+        self._column.addStretch(1)
+
     def card(self) -> QWidget | None:
         """The card that lies over the body, if any."""
         return self._card
@@ -161,7 +183,7 @@ class Dock(QDockWidget):
         """Tint the title bar; the body's panels are told by whoever owns them."""
         self.bar.set_theme(theme)
 
-    def set_frozen(self, frozen: bool, theme: Theme) -> None:
+    def set_frozen(self, theme: Theme, *, frozen: bool) -> None:
         """A blue frame and a snowflake while the picture is held."""
         edge = f"2px solid {theme['accent']}" if frozen else "none"
         self._frame.setStyleSheet(f"QFrame#dockframe {{ border: {edge}; }}")
@@ -185,7 +207,7 @@ class EngineDocks:
         self.row: Row | None = None
 
     def make(self, row: Row) -> dict[str, Dock]:
-        """Replace the docks of the last engine by those of ``row``; the input dock is always one."""
+        """Replace the last engine's docks by those of ``row``; the input dock is always one."""
         for dock in self.docks.values():
             self._window.removeDockWidget(dock)
             dock.hide()
@@ -205,15 +227,14 @@ class EngineDocks:
         return self.row.groups[group].area
 
     def arrange(self, left: list[Dock], knobs: Dock) -> None:
-        """The first layout: lists at the left, input and knobs at the right, output at the bottom."""
+        """The first layout: lists left, input and knobs right, output at the bottom."""
         window = self._window
         for dock in left:
             window.addDockWidget(AREAS["left"], dock)
-        for above, below in zip(left, left[1:], strict=False):
+        for above, below in pairwise(left):
             window.tabifyDockWidget(above, below)
-        named = {g: d for g, d in self.docks.items() if g != "input"}
-        at = {a: [d for g, d in named.items() if self.area(g) == a] for a in ("left", "right")}
-        bottom = [d for g, d in named.items() if self.area(g) in ("bottom", "centre")]
+        at = {"left": self._at("left"), "right": self._at("right")}
+        bottom = self._at("bottom", "centre")
         self._arrange_right(at["right"], knobs)
         for dock in at["left"]:
             window.addDockWidget(AREAS["left"], dock)
@@ -228,6 +249,9 @@ class EngineDocks:
                 group[0].raise_()
         self._resize(left, knobs, bottom)
 
+    def _at(self, *areas: str) -> list[Dock]:
+        return [d for g, d in self.docks.items() if g != "input" and self.area(g) in areas]
+
     def _arrange_right(self, others: list[Dock], knobs: Dock) -> None:
         window = self._window
         first = self.docks["input"]
@@ -237,7 +261,7 @@ class EngineDocks:
             window.splitDockWidget(first, others[0], Qt.Orientation.Vertical)
             if window.height() < TALL:
                 window.tabifyDockWidget(others[0], knobs)
-        for before, dock in zip(others, others[1:], strict=False):
+        for before, dock in pairwise(others):
             window.tabifyDockWidget(before, dock)
 
     def _arrange_bottom(self, docks: list[Dock]) -> None:
@@ -254,7 +278,7 @@ class EngineDocks:
         window.resizeDocks([left[0]], [max(240, min(290, wide // 5))], Qt.Orientation.Horizontal)
         window.resizeDocks([self.docks["input"]], [side], Qt.Orientation.Horizontal)
         column = [self.docks["input"]]
-        column += [d for g, d in self.docks.items() if g != "input" and self.area(g) == "right"][:1]
+        column += self._at("right")[:1]
         if knobs not in window.tabifiedDockWidgets(column[-1]):
             column.append(knobs)
         share = {1: [1.0], 2: [0.55, 0.45], 3: [0.4, 0.34, 0.26]}[len(column)]
@@ -288,10 +312,10 @@ class TabWatcher(QWidget):
 
     @Slot()
     def look(self) -> None:
-        """Tell every title bar."""
+        """Tell every title bar; the tab bars are Qt's own and draw a base line unless told."""
+        for bar in self._window.findChildren(QTabBar):
+            bar.setDrawBase(False)
         for dock in self._window.findChildren(Dock):
-            dock.bar.set_tabbed(bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating())
-
-    def event(self, event: QEvent) -> bool:
-        """A hidden widget that only owns the timer."""
-        return super().event(event)
+            dock.bar.set_tabbed(
+                bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating()
+            )

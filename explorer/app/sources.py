@@ -225,9 +225,9 @@ class Sources(QObject):
         del self._tickets[read.slot]
         if read.error:
             self.refused.emit(Refusal(read.slot, read.where, read.error))
-            if read.slot not in self._sources and read.origin != "sample":
-                if read.slot in self._known().sample:  # the file of last time has gone
-                    self.give_sample(read.slot)
+            empty = read.slot not in self._sources and read.slot in self._known().sample
+            if empty and read.origin != "sample":  # the file of last time has gone
+                self.give_sample(read.slot)
             return
         self._put(Source(read.slot, read.input, read.where, read.origin))
 

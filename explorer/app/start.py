@@ -1,4 +1,4 @@
-"""From nothing to a painted window: the application, its fonts and theme, and where there is no display."""
+"""From nothing to a painted window: application, fonts, theme; one line where there is no display."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def application(theme: str = "dark") -> QApplication:
     return app
 
 
-def start(
-    paths: Sequence[str] = (), *, engine: str = "", device: str = "", seed: int = 0
-) -> int:
+def start(paths: Sequence[str] = (), *, engine: str = "", device: str = "", seed: int = 0) -> int:
     """Open the window and stay until it is closed; returns the exit code.
 
     Args:

@@ -82,10 +82,14 @@ class Transport(QWidget):
                 self.slider.setValue(frame)
         last = self.slider.maximum()
         digits = len(str(last + 1))
-        text = f"{frame + 1:>{digits}} / {last + 1}" if self.slider.isVisibleTo(self) else str(frame + 1)
+        text = (
+            f"{frame + 1:>{digits}} / {last + 1}"
+            if self.slider.isVisibleTo(self)
+            else str(frame + 1)
+        )
         self.where.setText(text)
 
-    def show_playing(self, playing: bool) -> None:
+    def show_playing(self, *, playing: bool) -> None:
         """The first button is pause while the clip plays."""
         self._playing = playing
         self._tint()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from explorer.kinds import Affine, Field, Image, Scores
 from explorer.core.timeline import Timeline
+from explorer.kinds import Affine, Field, Image, Scores
 from explorer.params import knob
 from explorer.views import Frame, Handle, LayerStatistics, Rendered, Statistics, View
 
@@ -40,6 +40,8 @@ class FakeOpened:
     provenance: str
     licences: tuple[str, ...]
     device: str
+    can_train: bool = False
+    rebuilt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,10 @@ class FakeRunner(QObject):
     layers_changed = Signal(object)
     value_read = Signal(object)
     torch_loaded = Signal(str)
+    frame_moved = Signal(int)
+    source_ended = Signal()
+    trained = Signal(str)
+    weights_ready = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -136,9 +142,11 @@ class FakeRunner(QObject):
             self.failed.emit(self.fail_open)
             return
         params = FakeParams(**{k: v for k, v in values.items() if k == "gain"})
-        self.opened.emit(FakeOpened(row, LAYERS, FakeParams, params, "trained", ("Apache-2.0",), "cpu"))
+        self.opened.emit(
+            FakeOpened(row, LAYERS, FakeParams, params, "trained", ("Apache-2.0",), "cpu")
+        )
 
-    def run(self, inputs: dict[str, Any], *, playing: bool) -> None:
+    def run_inputs(self, inputs: dict[str, Any], *, playing: bool) -> None:
         self.asked.runs.append((inputs, playing))
         self._inputs = inputs
         if self.fail_run is not None:
@@ -157,12 +165,19 @@ class FakeRunner(QObject):
         top = np.array([0.6, 0.2, 0.1, 0.05, 0.01], np.float32)
         artefacts = (
             Image("input/picture", pixels, **at),
-            Scores("prediction/top 5", top, labels=("tabby", "tiger cat", "Egyptian cat", "lynx", "tub"), **at),
+            Scores(
+                "prediction/top 5",
+                top,
+                labels=("tabby", "tiger cat", "Egyptian cat", "lynx", "tub"),
+                **at,
+            ),
             Field("evidence/activation map", np.linspace(0, 1, 49).reshape(7, 7), **at),
         )
         shapes = {layer.name: layer.shape for layer in LAYERS}
         pictures = tuple(
-            rendered(v, shapes[v.point] or (1, 4, 4, 4), frame) for v in self.views if shapes.get(v.point)
+            rendered(v, shapes[v.point] or (1, 4, 4, 4), frame)
+            for v in self.views
+            if shapes.get(v.point)
         )
         statistics = tuple(
             LayerStatistics(la.name, la.shape, 0.5, 0.1, True, 0.4) for la in LAYERS if la.shape
@@ -173,6 +188,9 @@ class FakeRunner(QObject):
         self._frame = made
         self.ready.emit()
         self.idle.emit()
+
+    def run_again(self) -> None:
+        self.run_inputs(self._inputs, playing=False)
 
     def take(self) -> Frame | None:
         frame, self._frame = self._frame, None
@@ -210,6 +228,10 @@ class FakeRunner(QObject):
 
     def read_array(self, handle: Handle, unit: int | None = None) -> None:
         self.value_read.emit(None)
+
+    def import_weights(self, name: str, path: Any) -> None:
+        self.asked.fetched.append(f"{name} from {path}")
+        self.weights_ready.emit(name)
 
     def fetch_weights(self, name: str) -> None:
         self.asked.fetched.append(name)

@@ -1,0 +1,195 @@
+"""What each command of the action table does, and what the palette and the filled menus list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QInputDialog
+
+from explorer.app.actions import LAYOUTS
+from explorer.app.palette import CommandPalette, Entry
+from explorer.panels.wording import shape_text
+
+if TYPE_CHECKING:
+    from explorer.app.window import Window
+
+
+class Commanding(QObject):
+    """Carries out commands by their id."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self.palette = CommandPalette(window)
+        self.palette.add_source(window.commands.entries)
+        for source in (self._layers, self._engines, self._knobs, self._samples, self._recent):
+            self.palette.add_source(source)
+        self._does = self._table()
+        window.commands.triggered.connect(self.do)
+
+    def _table(self) -> dict[str, Callable[[], object]]:
+        w = self._window
+        table: dict[str, Callable[[], object]] = {
+            "open-file": w.intake.ask_file, "open-folder": w.intake.ask_folder,
+            "open-camera": w.intake.camera, "paste": w.intake.paste, "export": w.saving.ask,
+            "quit": w.close, "undo": w.history.undo, "redo": w.history.redo,
+            "copy-picture": self._copy, "reset-knobs": w.knobs.reset_all,
+            "play": w.playing.toggle, "freeze": w.playing.toggle_freeze,
+            "step-back": partial(w.playing.step, -1), "step-forward": partial(w.playing.step, 1),
+            "seek-start": partial(w.playing.to_end, last=False),
+            "seek-end": partial(w.playing.to_end, last=True),
+            "run": w.run_again, "cancel": w.cancel, "train": w.train,
+            "previous-layer": partial(self._move_layer, -1),
+            "next-layer": partial(self._move_layer, 1),
+            "order": self._order, "scale": self._scale, "zero-unit": self._zero,
+            "scale-down": partial(self._scale_unit, 0.5), "scale-up": partial(self._scale_unit, 2.0),
+            "clear-edits": w.edit_book.clear, "palette": self.palette.open,
+            "theme": w.toggle_theme, "layout-save": self._ask_layout_name,
+            "layout-reset": w.layouts.reset, "tour": self._tour, "keys": self._keys,
+        }  # fmt: skip
+        for device in ("auto", "cpu", "cuda"):
+            table[f"device-{device}"] = partial(w.choose_device, device)
+        for layout, name in LAYOUTS.items():
+            table[name] = partial(w.layouts.task, layout)
+        return table
+
+    @Slot(str)
+    def do(self, name: str) -> None:
+        """Carry out one command."""
+        if self.palette.isVisible() and name != "palette":
+            self.palette.close_palette()
+        self._does[name]()
+
+    def knows(self, name: str) -> bool:
+        """Whether a command of the table does something."""
+        return name in self._does
+
+    def fill_menus(self) -> None:
+        """List recent items, samples, layouts and docks as they are now."""
+        w = self._window
+        recent = [(path, partial(w.intake.take_paths, [path])) for path in w.settings.values.recent]
+        w.commands.set_items("recent", recent)
+        w.commands.set_items("samples", [(e.title, e.run) for e in self._samples()])
+        named = [(name, partial(self._restore_layout, name)) for name in w.layouts.names()]
+        w.commands.set_items("layouts", named)
+        docks = [*w.fixed_docks(), *w.engine_docks.docks.values()]
+        menu = w.commands.menu("docks")
+        menu.clear()
+        menu.addActions([dock.toggleViewAction() for dock in docks])
+        offered = {row.layout for row in w.rows.values() if not row.problem}
+        for layout, name in LAYOUTS.items():
+            w.commands[name].setVisible(layout in offered)
+
+    def _layers(self) -> Iterator[Entry]:
+        for layer in self._window.room.layers:
+            shape = shape_text(layer.shape, batch=True) if layer.shape else ""
+            detail = " · ".join(part for part in (layer.kind, shape) if part)
+            yield Entry(
+                layer.name, "layer", detail, "", partial(self._window.looking.go_to, layer.name)
+            )
+
+    def _engines(self) -> Iterator[Entry]:
+        for row in self._window.rows.values():
+            if not row.problem:
+                run = partial(self._window.room.open, row.name)
+                yield Entry(row.title, "engine", f"{row.name} · {row.family}", "", run)
+
+    def _knobs(self) -> Iterator[Entry]:
+        for name, row in self._window.knobs.rows.items():
+            run = partial(self._focus_knob, name)
+            yield Entry(row.title, "knob", row.knob.help, "", run)
+
+    def _samples(self) -> Iterator[Entry]:
+        from explorer.core.paths import assets
+
+        folder = assets() / "samples"
+        folder = folder if folder.is_dir() else assets()
+        kinds = (".png", ".jpg", ".jpeg", ".mp4", ".avi", ".webm")
+        for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds):
+            yield Entry(
+                path.name, "sample", "", "", partial(self._window.intake.take_paths, [str(path)])
+            )
+
+    def _recent(self) -> Iterator[Entry]:
+        for path in self._window.settings.values.recent:
+            yield Entry(
+                path.rpartition("/")[2],
+                "recent",
+                path,
+                "",
+                partial(self._window.intake.take_paths, [path]),
+            )
+
+    def _tour(self) -> None:
+        from explorer.app.tour import Tour
+
+        self._window.touched()
+
+    def _keys(self) -> None:
+        self.palette.open()
+
+    def _focus_knob(self, name: str) -> None:
+        self._window.knobs_dock.show()
+        self._window.knobs_dock.raise_()
+        self._window.knobs.focus_knob(name)
+
+    def _copy(self) -> None:
+        panel = self._window.looking.panel_in_use()
+        if panel is not None:
+            QGuiApplication.clipboard().setImage(panel.picture(2))
+            self._window.say("Copied the picture")
+
+    def _move_layer(self, by: int) -> None:
+        self._window.layers.move(by)
+
+    def _order(self) -> None:
+        panel = self._window.centre.panel()
+        if panel is not None:
+            panel.cycle_order()
+
+    def _scale(self) -> None:
+        panel = self._window.centre.panel()
+        if panel is not None:
+            panel.toggle_range()
+
+    def _selected(self) -> tuple[str, int] | None:
+        point = self._window.centre.current
+        unit = self._window.looking.selected.get(point)
+        if unit is None:
+            self._window.say("Click a map first: then X sets that unit to zero, [ and ] scale it")
+            return None
+        return point, unit
+
+    def _zero(self) -> None:
+        chosen = self._selected()
+        if chosen is not None:
+            self._window.edit_book.toggle_zero(*chosen)
+
+    def _scale_unit(self, factor: float) -> None:
+        chosen = self._selected()
+        if chosen is not None:
+            self._window.edit_book.scale(*chosen, factor)
+
+    def _ask_layout_name(self) -> None:
+        dialog = QInputDialog(self._window)
+        dialog.setWindowTitle("Save layout")
+        dialog.setLabelText("Name of this arrangement")
+        dialog.textValueSelected.connect(self._save_layout)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    @Slot(str)
+    def _save_layout(self, name: str) -> None:
+        name = name.strip().replace("@", " ")
+        if name:
+            self._window.layouts.save(name)
+            self.fill_menus()
+            self._window.say(f"Layout {name!r} kept; View, Restore layout brings it back")
+
+    def _restore_layout(self, name: str) -> None:
+        problem = self._window.layouts.restore(name)
+        self._window.say(problem or f"Layout {name!r}")

@@ -1,0 +1,144 @@
+"""Opening engines: their docks, their inputs, their layers, and what is remembered of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Slot
+
+from explorer.app.slots import SlotBox
+
+if TYPE_CHECKING:
+    from explorer.app.window import Window
+    from explorer.core.registry import Row
+
+
+class EngineRoom(QObject):
+    """One engine is open at a time. The window stands before torch is there, so that all this
+    happens in three steps: docks at once, panels when pyqtgraph is in, results when torch is."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self.opened: Any = None
+        self.layers: list[Any] = []
+        self.slots: SlotBox | None = None
+
+    def set_up(self, row: Row) -> None:
+        """Make the docks of an engine; its panels follow when they can be made."""
+        window = self._window
+        window.row = row
+        window.setWindowTitle(f"{row.title} — layerscope")
+        self.opened = None
+        window.presenter.forget()
+        docks = window.engine_docks.make(row)
+        window.watch_docks(docks.values())
+        self.slots = SlotBox(row, docks["input"])
+        self.slots.dropped.connect(window.intake.take)
+        self.slots.wanted.connect(window.intake.slot_wants)
+        self.slots.typed.connect(window.intake.typed)
+        docks["input"].add(self.slots)
+        if "input" not in row.groups:
+            docks["input"].add_stretch()
+        for dock in docks.values():
+            dock.dropped.connect(window.intake.take)
+            dock.set_theme(window.theme)
+        self.slots.set_theme(window.theme)
+        window.engines.set_current(row.name)
+        self.layers = []
+        window.layers.set_layers([])
+        window.centre.show_points(self.first_points(row))
+
+    def fill(self) -> None:
+        """Put a group panel into each dock (pyqtgraph is imported now)."""
+        from explorer.panels.group import GroupPanel
+
+        window = self._window
+        for name, group in window.row.groups.items():
+            if name in window.presenter.groups:
+                continue
+            panel = GroupPanel(window.engine_docks.docks[name], theme=window.theme)
+            window.looking.connect_panel(panel)
+            window.presenter.groups[name] = panel
+            window.engine_docks.docks[name].fill(panel)
+            panel.setAccessibleName(group.title)
+
+    def open(self, name: str) -> None:
+        """Close the present engine and open another."""
+        window = self._window
+        if name not in window.rows or window.rows[name].problem:
+            window.say(
+                f"{name} cannot run: {window.rows[name].problem}" if name in window.rows else name
+            )
+            return
+        self.remember()
+        window.edit_book.forget()
+        window.cards.clear()
+        self.set_up(window.rows[name])
+        window.layouts.restore_last()
+        if window.awake:
+            self.fill()
+            self.start()
+
+    def start(self) -> None:
+        """Ask the runner to open the engine, and open its inputs."""
+        window = self._window
+        row = window.row
+        values = dict(window.settings.values.knobs.get(row.name, {})) | window.asked_knobs
+        window.runner.open(row, values, window.device, window.seed)
+        window.sources.use(row, window.settings.values.sources.get(row.name))
+
+    def first_points(self, row: Row) -> list[str]:
+        """Layers to show first: those of last time, else the first worth showing."""
+        asked = self._window.asked_points
+        return list(asked or self._window.settings.values.ticked.get(row.name) or row.points[:1])
+
+    @Slot(object)
+    def on_opened(self, opened: Any) -> None:
+        """The runner has built the network."""
+        window = self._window
+        if opened.row.name != window.row.name:
+            return  # a newer request is under way
+        from explorer.params import knobs
+
+        self.opened = opened
+        self.layers = opened.layers
+        window.layers.set_layers(opened.layers)
+        window.layers.set_points(window.row.points)
+        names = {layer.name for layer in opened.layers}
+        artefacts = [p for p in self.first_points(window.row) if "/" in p]
+        ticked = [p for p in self.first_points(window.row) if p in names]
+        if not ticked and not artefacts:
+            ticked = [p for p in window.row.points if p in names][:1]
+        if not opened.rebuilt:
+            window.knobs.set_knobs(knobs(opened.params_type), opened.params)
+            window.looking.show(ticked, window.settings.values.layer.get(window.row.name, ""))
+        window.centre.send_again()
+        window.cards.opened(opened)
+        window.run_inputs()
+
+    @Slot(object)
+    def on_layers(self, layers: Any) -> None:
+        """Which modules are called, and their shapes, is known after the first run."""
+        if [(la.name, la.called) for la in layers] != [(la.name, la.called) for la in self.layers]:
+            self._window.layers.set_layers(layers)
+            self._window.layers.set_current(self._window.centre.current)
+        self.layers = layers
+
+    def remember(self) -> None:
+        """Keep what this engine looks like, for the next time it is opened."""
+        window = self._window
+        values = window.settings.values
+        name = window.row.name
+        values.engine = name
+        values.sources[name] = window.sources.remember()
+        if self.opened is not None:
+            values.ticked[name] = list(window.centre.points())
+            values.layer[name] = window.centre.current
+            defaults = self.opened.params_type()
+            values.knobs[name] = {
+                knob: value for knob, value in window.knobs.values().items()
+                if value != getattr(defaults, knob)
+            }  # fmt: skip
+        if window.arranged:
+            window.layouts.save("")

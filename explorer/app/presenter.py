@@ -1,0 +1,105 @@
+"""Puts whole frames on the screen: each picture to its panel, and how long that took."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Slot
+
+if TYPE_CHECKING:
+    from explorer.app.window import Window
+    from explorer.panels.group import GroupPanel
+    from explorer.views import Frame
+
+
+class Presenter(QObject):
+    """Takes the newest frame out of the runner's mailbox and hands its parts to the panels.
+
+    Attributes:
+        frame: what is shown now. ``draw_ms``: spent in the panels for it.
+        frames: how many were shown, for the rate.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self.groups: dict[str, GroupPanel] = {}
+        self.frame: Frame | None = None
+        self.draw_ms = 0.0
+        self.frames = 0
+
+    @Slot()
+    def take(self) -> None:
+        """The runner has put something into the mailbox."""
+        window = self._window
+        frame = window.runner.take()
+        if frame is None or window.closing:
+            return
+        window.note_frame(frame)
+        if window.playing.scrubbed is None:
+            self.show(frame)
+
+    def show(self, frame: Frame, *, stale: str = "") -> None:
+        """Draw a frame; ``stale`` says in the titles which earlier step it is."""
+        begun = time.perf_counter()
+        window = self._window
+        self.frame = frame
+        for artefact in frame.artefacts:
+            panel = self.groups.get(artefact.group)
+            if panel is not None:
+                panel.add(artefact)
+        window.centre.show_rendered(frame.rendered)
+        self._show_maps_of_groups(frame)
+        if frame.statistics:
+            window.layers.show_statistics(frame.statistics)
+        self._mark(stale)
+        self.draw_ms = 1e3 * (time.perf_counter() - begun)
+        self.frames += 1
+        window.show_times(frame, self.draw_ms)
+
+    def fresh(self) -> None:
+        """Take the stale look away."""
+        self._mark("")
+
+    def forget(self) -> None:
+        """The panels of the last engine are gone."""
+        self.groups = {}
+        self.frame = None
+
+    def panels(self) -> list[Any]:
+        """Every panel on the screen, for cursors and themes."""
+        return [*self._window.centre.panels(), *self.groups.values()]
+
+    def pictures(self) -> list[Any]:
+        """The panels that show an input picture, which take marks in input pixels."""
+        from explorer.panels.picture import ImagePanel
+
+        return [p for group in self.groups.values() for p in group.findChildren(ImagePanel)]
+
+    @Slot(object)
+    def probed(self, probe: Any) -> None:
+        """The mouse is on a value: tell it, and mark the same place everywhere else."""
+        self._window.status_bar.show_probe(probe.text if probe is not None else "")
+        where = probe.input_xy if probe is not None else None
+        sender = self.sender()
+        for panel in self.panels():
+            if panel is not sender and panel.isVisible():
+                panel.show_cursor(where)
+
+    def _show_maps_of_groups(self, frame: Frame) -> None:
+        for rendered in frame.rendered:
+            group = rendered.view.point.partition("/")[0]
+            panel = self.groups.get(group)
+            if panel is not None and hasattr(panel, "show_rendered"):
+                panel.show_rendered(rendered)
+
+    def _mark(self, stale: str) -> None:
+        docks = self._window.engine_docks.docks.values()
+        if stale:
+            for dock in docks:
+                dock.bar.set_state(stale, "clock", hatched=True)
+        elif not self._window.playing.frozen:
+            for dock in docks:
+                dock.bar.set_state("")
+        self._window.centre.set_stale(stale)

@@ -1,0 +1,164 @@
+"""Take it away: PNG, SVG, NPZ of the panel in use, and an MP4 of what was recorded."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, QTimer, Slot
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog, QMenu
+
+if TYPE_CHECKING:
+    from explorer.app.window import Window
+    from explorer.inputs import Pixels
+    from explorer.panels.panel import Panel
+
+SCALES = (1, 2, 3, 4)
+FILM_FPS = 10.0
+
+
+class Saving(QObject):
+    """The export menu. It opens at the panel that has the focus, or at the maps."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self._dialog: QFileDialog | None = None
+        self.film: Film | None = None
+
+    @Slot()
+    def ask(self) -> None:
+        """Show what can be saved of the panel in use."""
+        menu = self.menu()
+        if menu is None:
+            self._window.say("Nothing to export yet: run something first")
+            return
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self._window.mapToGlobal(self._window.rect().center()))
+
+    def menu(self) -> QMenu | None:
+        """The choices for the panel in use; None when nothing is shown."""
+        panel = self._window.looking.panel_in_use()
+        if panel is None:
+            return None
+        menu = QMenu(self._window)
+        menu.setAccessibleName("Export")
+        menu.addSection(panel.accessibleName() or "Panel")
+        for scale in SCALES:
+            words = f"PNG, {scale}×"
+            menu.addAction(words).triggered.connect(partial(self._ask_path, panel, "png", scale))
+        menu.addAction("SVG").triggered.connect(partial(self._ask_path, panel, "svg", 1))
+        menu.addAction("NPZ, the numbers shown").triggered.connect(
+            partial(self._ask_path, panel, "npz", 1)
+        )
+        film = menu.addAction(f"MP4, the {len(self._window.runner.timeline)} steps recorded")
+        film.setEnabled(len(self._window.runner.timeline) > 1)
+        film.triggered.connect(partial(self._ask_path, panel, "mp4", 1))
+        return menu
+
+    def save(self, panel: Panel, path: Path, scale: int = 1) -> None:
+        """Write one file by its suffix; the outcome is said in the status bar."""
+        try:
+            if path.suffix == ".mp4":
+                self.film = Film(self._window, panel, path)
+                self.film.start()
+                return
+            if path.suffix == ".png":
+                write_png(panel.picture(scale), path)
+            else:
+                panel.save(path)
+        except OSError as error:
+            self._window.say(f"Not saved: {error}")
+        else:
+            self._window.say(f"Wrote {path}")
+
+    def _ask_path(self, panel: Panel, suffix: str, scale: int, checked: bool = False) -> None:
+        name = (panel.accessibleName() or "panel").replace("/", " ").strip()
+        dialog = QFileDialog(self._window, f"Export {suffix.upper()}")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(suffix)
+        dialog.setNameFilter(f"*.{suffix}")
+        dialog.selectFile(f"{name}.{suffix}")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(partial(self._chosen, panel, scale))
+        dialog.open()
+
+    def _chosen(self, panel: Panel, scale: int, name: str) -> None:
+        self.save(panel, Path(name), scale)
+
+
+class Film(QObject):
+    """Shows one recorded step after the other in the panel and writes what it shows."""
+
+    def __init__(self, window: Window, panel: Panel, path: Path) -> None:
+        super().__init__(window)
+        from explorer.core.export import ClipWriter
+
+        self._window, self._panel = window, panel
+        self._path = path
+        self._writer: Any = ClipWriter(path, FILM_FPS)
+        self._count = len(window.runner.timeline)
+        self._next = 0
+        self._size = panel.size()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._one)
+
+    def start(self) -> None:
+        """Begin; the window stays usable meanwhile."""
+        self._timer.start(0)
+
+    def is_running(self) -> bool:
+        """Whether steps are left to write."""
+        return self._timer.isActive()
+
+    def stop(self) -> None:
+        """Give up and leave no half file."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self._writer.abort()
+
+    @Slot()
+    def _one(self) -> None:
+        try:
+            self._window.playing.scrub(self._next)
+            picture = self._panel.picture(1)
+            if picture.size() != self._size:
+                picture = picture.scaled(self._size)
+            self._writer.write(pixels_of_picture(picture))
+        except (OSError, ValueError, IndexError, RuntimeError) as error:
+            self.stop()
+            self._window.say(f"Not saved: {error}")
+            return
+        self._next += 1
+        self._window.say(f"MP4: step {self._next} of {self._count}")
+        if self._next >= min(self._count, len(self._window.runner.timeline)):
+            self._timer.stop()
+            self._writer.close()
+            self._window.playing.back_to_now()
+            self._window.say(f"Wrote {self._path}")
+
+
+def pixels_of_picture(picture: QImage) -> Pixels:
+    """A QImage as (H, W, 3) uint8 with even sides, as video codecs want them."""
+    flat = picture.convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(flat.constBits(), np.uint8).reshape(flat.height(), flat.bytesPerLine())
+    pixels = rows[:, : 3 * flat.width()].reshape(flat.height(), flat.width(), 3)
+    return pixels[: flat.height() // 2 * 2, : flat.width() // 2 * 2].copy()
+
+
+def write_png(picture: QImage, path: Path) -> None:
+    """Write a picture whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from PySide6.QtCore import QIODevice, QSaveFile
+
+    file = QSaveFile(str(path))
+    if not file.open(QIODevice.OpenModeFlag.WriteOnly):
+        raise OSError(f"cannot write {path}: {file.errorString()}")
+    if not (picture.save(file, "PNG") and file.commit()):  # type: ignore[call-overload]
+        raise OSError(f"cannot write {path}: {file.errorString()}")
