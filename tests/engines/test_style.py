@@ -1,0 +1,441 @@
+"""Style transfer against closed forms, einsum, finite differences and SciPy's L-BFGS-B."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from torch import Tensor, nn
+
+from engines.nn.efficientnet import EfficientNetLite0
+from engines.nn.gram import (
+    content_energy,
+    per_position,
+    relative,
+    style_energy,
+    style_gradient,
+    total_variation,
+)
+from engines.nn.taps import Taps, extract, feed, taps
+from engines.nn.vgg import CONVENTIONS, VGG, initialise
+from engines.style.canvas import Descent
+from engines.style.gatys import Gatys, StyleParams, start
+from engines.style.objective import Objective
+from explorer.api import Curve, ImageInput, Matrix, gram, prepare
+
+LAYERS = ("a", "b", "c", "d", "e")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def features(units: int = 7, positions: int = 12, seed: int = 0) -> Tensor:
+    return torch.randn(units, positions, generator=seeded(seed), dtype=torch.float64)
+
+
+def tiny(seed: int = 1) -> Callable[[Tensor, tuple[str, ...]], dict[str, Tensor]]:
+    """Five smooth random layers in float64, so that gradients can be checked to many digits."""
+    widths = [3, 4, 5, 4, 3, 4]
+    kernels = [
+        torch.randn(o, i, 3, 3, generator=seeded(seed + k), dtype=torch.float64) / 3
+        for k, (i, o) in enumerate(itertools.pairwise(widths))
+    ]
+
+    def run(x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+        found = {}
+        for name, kernel in zip(LAYERS, kernels, strict=True):
+            x = nn.functional.softplus(nn.functional.conv2d(x, kernel, padding=1))
+            if name in wanted:
+                found[name] = x
+        return found
+
+    return run
+
+
+def pixels(seed: int, side: int = 6) -> Tensor:
+    return torch.rand(1, 3, side, side, generator=seeded(seed), dtype=torch.float64)
+
+
+def an_objective(style_seed: int = 3, side: int = 6) -> Objective:
+    return Objective(tiny(), Taps(LAYERS, LAYERS), pixels(2, side), pixels(style_seed, side))
+
+
+# -- the equations
+
+
+def test_gram_is_einsum_symmetric_and_positive_semidefinite() -> None:
+    f = features()
+    g = gram(f[:, None])
+    assert np.allclose(g.numpy(), np.einsum("cm,dm->cd", f, f), rtol=1e-12)
+    assert torch.allclose(g, g.T, rtol=1e-12)
+    assert float(torch.linalg.eigvalsh(g).min()) >= -1e-9
+    assert torch.allclose(per_position(f.view(1, 7, 3, 4)), g / 12, rtol=1e-12)
+
+
+def test_gram_of_orthonormal_rows_is_the_identity() -> None:
+    q, _ = torch.linalg.qr(features(12, 7))
+    assert torch.allclose(gram(q.T[:, None]), torch.eye(7, dtype=torch.float64), atol=1e-12)
+
+
+def test_gram_ignores_where_and_scales_by_the_square() -> None:
+    f = features().view(7, 3, 4)
+    shuffled = f.flatten(1)[:, torch.randperm(12, generator=seeded(5))].view(7, 3, 4)
+    assert torch.allclose(gram(f), gram(shuffled), rtol=1e-10, atol=1e-12)
+    assert torch.allclose(gram(3 * f), 9 * gram(f), rtol=1e-12)
+
+
+def test_gradient_of_the_style_energy_is_the_paper_s() -> None:
+    f, a = features().requires_grad_(), gram(features(seed=1)[:, None])
+    (found,) = torch.autograd.grad(style_energy(f @ f.T, a, 12), f)
+    assert torch.allclose(found, style_gradient(f.detach(), a), rtol=1e-10, atol=1e-14)
+
+
+def test_energies_by_hand() -> None:
+    f, p = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    assert float(content_energy(f, p)) == 2.5
+    # One unit, two positions: G = 5, A = 16, E = 121 / (4 * 1 * 4).
+    assert float(style_energy(f @ f.T, p @ p.T, 2)) == pytest.approx(121 / 16)
+
+
+def test_relative_is_the_energy_up_to_the_printed_constant() -> None:
+    f, a = features(), gram(features(seed=1)[:, None])
+    g = f @ f.T
+    constant = 4 / (a / 12).square().mean()
+    expected = constant * style_energy(g, a, 12)
+    assert torch.allclose(relative(g / 12, a / 12), expected, rtol=1e-12)
+
+
+def test_total_variation_of_a_ramp() -> None:
+    ramp = torch.arange(5.0).expand(1, 3, 4, 5)
+    assert float(total_variation(ramp)) == 1.0
+
+
+# -- the objective
+
+
+def test_nothing_to_do_when_all_three_pictures_agree() -> None:
+    objective = Objective(tiny(), Taps(LAYERS, LAYERS), pixels(2), pixels(2))
+    canvas = pixels(2).requires_grad_()
+    result = objective(canvas, replace(StyleParams(), smooth=0.0))
+    (gradient,) = torch.autograd.grad(result.total, canvas)
+    assert float(result.total.detach()) == 0.0
+    assert float(gradient.abs().max()) == 0.0
+
+
+def test_the_gradient_is_that_of_finite_differences() -> None:
+    objective, knobs = an_objective(), StyleParams()
+    canvas = pixels(4).requires_grad_()
+    (gradient,) = torch.autograd.grad(objective(canvas, knobs).total, canvas)
+    for at in [(0, 0, 0, 0), (0, 1, 2, 3), (0, 2, 5, 5)]:
+        step = torch.zeros_like(canvas)
+        step[at] = 1e-6
+        with torch.no_grad():
+            up, down = (objective(canvas + s, knobs).total for s in (step, -step))
+        assert float(gradient[at]) == pytest.approx(float(up - down) / 2e-6, rel=1e-6, abs=1e-9)
+
+
+def test_content_notices_a_shift_that_style_does_not() -> None:
+    objective = Objective(tiny(), Taps(LAYERS, LAYERS), pixels(2, 24), pixels(2, 24))
+    rolled = objective(pixels(2, 24).roll(7, 3), StyleParams()).terms
+    assert rolled["content"] > 20 * max(rolled[name] for name in LAYERS)
+
+
+@pytest.mark.parametrize(("side", "silent"), [("content", "style"), ("style", "content")])
+def test_one_side_alone_does_not_hear_the_other_s_weight(side: str, silent: str) -> None:
+    objective = an_objective()
+    alone = replace(StyleParams(), reconstruct=side)
+    loud = replace(alone, **{silent: 500.0})
+    canvas = pixels(4)
+    assert float(objective(canvas, alone).total) == float(objective(canvas, loud).total)
+    assert float(objective(canvas, replace(loud, reconstruct="both")).total) > 1.0
+
+
+def test_a_layer_s_weight_of_zero_removes_its_term() -> None:
+    objective = an_objective()
+    only = replace(StyleParams(), reconstruct="style", smooth=0.0, layers=(0.0, 0.0, 2.0, 0.0, 0.0))
+    result = objective(pixels(4), only)
+    assert float(result.total) == pytest.approx(10.0 * 2.0 * result.terms["c"] / 5, rel=1e-12)
+
+
+# -- the descent
+
+
+def descend(steps: int, knobs: StyleParams) -> Descent:
+    descent = Descent(an_objective(), pixels(4))
+    for _ in range(steps):
+        descent.step(knobs)
+    return descent
+
+
+def test_lbfgs_never_rises_and_meets_scipy_s() -> None:
+    knobs = replace(StyleParams(), smooth=0.0)
+    descent = descend(60, knobs)
+    names, values = descent.history()
+    total = values[names.index("total")]
+    assert (np.diff(total) <= 1e-12).all()
+
+    objective = an_objective()
+
+    def closure(flat: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        x = torch.from_numpy(flat.reshape(1, 3, 6, 6).copy()).requires_grad_()
+        loss = objective(x, knobs).total
+        (gradient,) = torch.autograd.grad(loss, x)
+        return float(loss.detach()), gradient.numpy().ravel()
+
+    peer = scipy.optimize.minimize(
+        closure, pixels(4).numpy().ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60}
+    )
+    begun = float(objective(pixels(4), knobs).total)
+    assert total[-1] < 0.05 * begun
+    assert total[-1] == pytest.approx(peer.fun, abs=0.02 * begun)
+
+
+def test_single_iterations_equal_one_long_call() -> None:
+    knobs = StyleParams()
+    descent = descend(20, knobs)
+    objective, canvas = an_objective(), pixels(4).requires_grad_()
+    peer = torch.optim.LBFGS(
+        [canvas], max_iter=20, max_eval=10_000, history_size=30, line_search_fn="strong_wolfe",
+        tolerance_grad=0.0, tolerance_change=0.0,
+    )  # fmt: skip
+
+    def closure() -> float:
+        loss = objective(canvas, knobs).total
+        (canvas.grad,) = torch.autograd.grad(loss, canvas)
+        return float(loss.detach())
+
+    peer.step(closure)
+    assert torch.allclose(descent.canvas, canvas, atol=1e-9)
+    evaluations = peer.state[canvas]["func_evals"]
+    assert descent.evaluations <= evaluations  # nothing is computed twice for the single steps
+
+
+def test_adam_is_torch_s_and_follows_the_live_rate() -> None:
+    knobs = replace(StyleParams(), optimiser="Adam", rate=0.01)
+    descent = Descent(an_objective(), pixels(4))
+    descent.step(knobs)
+    before = descent.canvas.detach().clone()
+    assert float((before - pixels(4)).abs().max()) == pytest.approx(0.01, rel=1e-3)
+    descent.step(replace(knobs, rate=1e-4))
+    assert float((descent.canvas.detach() - before).abs().max()) <= 1.1e-4
+
+
+def test_a_changed_weight_gets_a_new_optimiser_and_an_unchanged_one_keeps_it() -> None:
+    knobs = StyleParams()
+    descent = descend(3, knobs)
+    first = descent._optimiser
+    descent.step(knobs)
+    assert descent._optimiser is first
+    descent.step(replace(knobs, style=20.0))
+    assert descent._optimiser is not first
+
+
+# -- features
+
+
+def test_taps_of_vgg_are_relu_outputs_and_nothing_deeper_runs() -> None:
+    network = VGG(16, head=False, pool="average").eval()
+    initialise(network, seeded())
+    called = []
+    for i, layer in enumerate(network.features):
+        layer.register_forward_hook(lambda *_, i=i: called.append(i))
+    x = torch.rand(1, 3, 32, 32, generator=seeded())
+    found = extract(network, x, ("conv1_1", "conv3_1"))
+    with torch.no_grad():
+        assert torch.equal(found["conv3_1"], network.features[:12](x))
+        assert torch.equal(found["conv1_1"], network.features[:2](x))
+    assert found["conv3_1"].shape == (1, 256, 8, 8)
+    assert set(called) == set(range(12))
+    assert any(isinstance(layer, nn.AvgPool2d) for layer in network.features)
+
+
+def test_taps_of_the_classifier_are_its_stages() -> None:
+    network = EfficientNetLite0().eval()
+    x = torch.rand(1, 3, 64, 64, generator=seeded())
+    found = extract(network, x, taps(network).style)
+    shapes = {name: tuple(f.shape[1:]) for name, f in found.items()}
+    assert list(shapes.values()) == [
+        (16, 32, 32),
+        (24, 16, 16),
+        (40, 8, 8),
+        (112, 4, 4),
+        (320, 2, 2),
+    ]
+    block = network._blocks[15]
+    kept = []
+    block.register_forward_hook(lambda _m, _i, y: kept.append(y))
+    network(x)
+    assert torch.equal(kept[0], found["_blocks.15"])
+
+
+@pytest.mark.parametrize("weights", ["vgg16-hed", "vgg16"])
+def test_the_canvas_is_fed_as_a_photo_would_be(weights: str) -> None:
+    photo = torch.randint(0, 256, (20, 30, 3), generator=seeded(), dtype=torch.uint8).numpy()
+    how = replace(CONVENTIONS[weights], size=None)
+    expected, _ = prepare(photo, how)
+    canvas = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255.0
+    assert torch.allclose(feed(canvas, how), expected, atol=1e-4)
+
+
+# -- the engine
+
+
+class Host:
+    """As little of a session as the engine needs; the weights are random."""
+
+    device = torch.device("cpu")
+    seed = 0
+
+    def __init__(self, *present: str) -> None:
+        self.present = present
+        self.asked: list[str] = []
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        self.asked.append(name)
+        network: nn.Module
+        if name == "efficientnet-lite0":
+            torch.manual_seed(0)
+            return EfficientNetLite0().state_dict()
+        network = VGG(16, head=False)
+        initialise(network, seeded())
+        head = {"classifier.0.weight": torch.zeros(2, 2)} if name == "vgg16" else {}
+        return network.state_dict() | head
+
+    def has_weights(self, name: str) -> bool:
+        return name in self.present
+
+    def progress(self, text: str, fraction: float | None = None) -> None:
+        assert fraction is not None
+        assert 0 <= fraction <= 1
+
+    def generator(self) -> torch.Generator:
+        return seeded()
+
+
+def a_photo(seed: int) -> ImageInput:
+    values = torch.rand(5, 6, 3, generator=seeded(seed)).numpy()
+    smooth = np.kron(values, np.ones((8, 8, 1)))
+    return ImageInput((255 * smooth).astype(np.uint8), f"photo {seed}")
+
+
+INPUTS = {"content": a_photo(1), "style": a_photo(2)}
+
+
+def an_engine(params: StyleParams, host: Host | None = None) -> Gatys:
+    engine = Gatys()
+    engine.host = host or Host("vgg16-hed")
+    engine.network = engine.build(params).eval()
+    return engine
+
+
+def drive(
+    engine: Gatys,
+    params: StyleParams,
+    change: Callable[[int, StyleParams], StyleParams] | None = None,
+) -> list[Any]:
+    """All artefacts, with the knobs sent in at every yield as the session does, without grad."""
+    artefacts = []
+    with torch.no_grad():
+        run = engine.run(INPUTS, params)
+        made = next(run)
+        while True:
+            artefacts.append(made)
+            if change is not None:
+                params = change(made.step, params)
+            try:
+                made = run.send(params)
+            except StopIteration:
+                return artefacts
+
+
+SMALL = StyleParams(size=32, steps=4)
+
+
+def losses(artefacts: list[Any]) -> np.ndarray[Any, Any]:
+    return [a for a in artefacts if a.name == "loss/terms"][-1].y[0]
+
+
+def test_the_loss_falls_and_every_layer_shows_three_matrices() -> None:
+    artefacts = drive(an_engine(SMALL), SMALL)
+    total = losses(artefacts)
+    assert len(total) == 4
+    assert (np.diff(total) < 0).all()
+    last = {a.name: a for a in artefacts}
+    for name in ("conv1_1", "conv5_1"):
+        style, canvas, difference = (
+            last[f"gram/{name} {k}"] for k in ("style", "canvas", "difference")
+        )
+        assert isinstance(style, Matrix)
+        assert style.rows == canvas.rows == difference.rows
+        assert np.allclose(difference.values, canvas.values - style.values, atol=1e-4)
+        assert difference.scale == "diverging"
+    curve = last["loss/terms"]
+    assert isinstance(curve, Curve)
+    assert curve.log
+    assert "conv1_1" in curve.note
+
+
+def test_a_live_knob_bends_the_run_without_restarting_it() -> None:
+    def louder(step: int, params: StyleParams) -> StyleParams:
+        return replace(params, content=100.0) if step >= 2 else params
+
+    engine = an_engine(SMALL)
+    calm, bent = losses(drive(engine, SMALL)), losses(drive(engine, SMALL, louder))
+    assert len(bent) == 4
+    assert np.array_equal(calm[:2], bent[:2])
+    assert not np.isclose(calm[2], bent[2], rtol=1e-3)
+
+
+def test_steps_and_show_every_act_live() -> None:
+    params = replace(SMALL, steps=6, show_every=3)
+    shown = [a.step for a in drive(an_engine(params), params) if a.name == "pictures/canvas"]
+    assert shown == [0, 3, 6]
+    shorter = drive(an_engine(SMALL), SMALL, lambda step, p: replace(p, steps=2) if step else p)
+    assert len(losses(shorter)) == 2
+
+
+@pytest.mark.parametrize(("present", "taken"), [(("vgg16-hed",), "VGG-16"), ((), "EfficientNet")])
+def test_it_takes_vgg_when_there_and_says_which(present: tuple[str, ...], taken: str) -> None:
+    params = replace(SMALL, steps=1)
+    canvas = [
+        a for a in drive(an_engine(params, Host(*present)), params) if a.name == "pictures/canvas"
+    ]
+    assert taken in canvas[-1].note
+    assert ("fetch" in canvas[-1].note) == (not present)
+
+
+def test_a_checkpoint_with_a_head_serves_too() -> None:
+    params = replace(SMALL, features="vgg16", steps=1)
+    host = Host()
+    drive(an_engine(params, host), params)
+    assert host.asked == ["vgg16"]
+
+
+def test_the_first_canvas() -> None:
+    content, noise = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    means = {
+        kind: float(start(content, replace(SMALL, start=kind), noise).mean())
+        for kind in ("content", "noise", "blend")
+    }
+    assert means == {"content": 0.0, "noise": 1.0, "blend": 0.5}
+    assert start(content, SMALL, noise) is not content
+    permuted = torch.rand(1, 4, 5, 3).permute(0, 3, 1, 2)
+    assert start(permuted, SMALL, noise).is_contiguous()
+
+
+def test_the_seed_decides_the_noise() -> None:
+    params = replace(SMALL, start="noise", steps=1)
+    engine = an_engine(params)
+    first, again, other = (
+        next(a for a in drive(engine, p) if a.name == "pictures/canvas").image
+        for p in (params, params, replace(params, seed=1))
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
