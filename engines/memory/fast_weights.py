@@ -79,6 +79,7 @@ class FastWeights(Engine[FastWeightsParams]):
     Params: ClassVar[type[Any]] = FastWeightsParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Matrix, Scores, Curve, Text)
     network: FastWeightsNetwork
+    origin: str  # of the weights that the network holds now, in words
 
     def build(self, params: FastWeightsParams) -> nn.Module:
         """The trained network with as many units as its weights have, or a random one."""
@@ -86,9 +87,11 @@ class FastWeights(Engine[FastWeightsParams]):
             tensors = self.host.weights(WEIGHTS)
             network = FastWeightsNetwork.like(tensors)
             load_state(network, tensors, WEIGHTS)
+            self.origin = "trained weights"
             return network
         network = FastWeightsNetwork(units=int(params.network.partition("=")[2]))
         network.start(self.host.generator())
+        self.origin = "random weights, nothing learnt"
         return network
 
     def run(self, inputs: Inputs, params: FastWeightsParams, memory: Any = None) -> Run:
@@ -105,7 +108,7 @@ class FastWeights(Engine[FastWeightsParams]):
             step = network(codes[t : t + 1], state, rule, trace=True)
             state = step.state
             film.add(t, step, step.trace, rule)
-            for artefact in self._pictures(film, t, step.trace, rule, params):
+            for artefact in self._pictures(film, t, step.trace, rule):
                 params = yield artefact
         return Outcome()
 
@@ -115,11 +118,12 @@ class FastWeights(Engine[FastWeightsParams]):
     ) -> Training:
         """Associative retrieval from fresh weights, in the attention form, which is the cheaper."""
         rule = replace(rule_of(params), attention=True)
-        yield from train_retrieval(self.network, params, rule, self.host.generator(), resume)
+        query = parse(_text(inputs))
+        self.origin = "weights trained in this session"
+        generator = self.host.generator()
+        yield from train_retrieval(self.network, params, rule, query, generator, resume)
 
-    def _pictures(
-        self, film: Film, t: int, trace: Trace, rule: Rule, params: FastWeightsParams
-    ) -> Iterator[Artefact]:
+    def _pictures(self, film: Film, t: int, trace: Trace, rule: Rule) -> Iterator[Artefact]:
         labels = film.labels
         form = "as a sum over past states" if rule.attention else "as a matrix"
         at = f"read at {labels[t]!r} {form}"
@@ -134,7 +138,7 @@ class FastWeights(Engine[FastWeightsParams]):
         )  # fmt: skip
         yield from self._states(film, t, trace)
         yield from _dynamics(film, t, rule)
-        yield from _prediction(film, t, _provenance(params))
+        yield from _prediction(film, t, self.origin)
 
     def _states(self, film: Film, t: int, trace: Trace) -> Iterator[Artefact]:
         yield Matrix(
@@ -164,14 +168,14 @@ def _dynamics(film: Film, t: int, rule: Rule) -> Iterator[Artefact]:
     )  # fmt: skip
 
 
-def _prediction(film: Film, t: int, provenance: str) -> Iterator[Artefact]:
+def _prediction(film: Film, t: int, origin: str) -> Iterator[Artefact]:
     query, last = film.query, t + 1 == len(film.query.text)
     best = int(film.digits[t].argmax())
     share = f"{100 * film.digits[t, best]:.1f} %"
     when = "answer" if last else f"read-out after {film.labels[t]!r}, before the end of the string"
     yield Scores(
         "prediction/digit", film.digits[t].copy(), labels=tuple(DIGITS), step=t,
-        unit="probability", note=f"{when}; {100 * film.other:.1f} % on letters; {provenance}",
+        unit="probability", note=f"{when}; {100 * film.other:.1f} % on letters; {origin}",
     )  # fmt: skip
     yield Matrix(
         "prediction/over time", film.digits.copy(), rows=film.labels, columns=tuple(DIGITS),
@@ -191,10 +195,6 @@ def _verdict(query: Query, said: str) -> str:
     if len(set(query.answers)) > 1:
         return f"{query.key!r} was stored with {', '.join(query.answers)}"
     return "right" if said == query.answers[0] else f"wrong, it is {query.answers[0]}"
-
-
-def _provenance(params: FastWeightsParams) -> str:
-    return "trained weights" if params.network == "trained" else "random weights, nothing learnt"
 
 
 def _text(inputs: Inputs) -> str:

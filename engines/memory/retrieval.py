@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.memory.associative import DIGITS, FIRST_DIGIT, SYMBOLS, bag_ceiling, draw, text_of
+from engines.memory.associative import (
+    DIGITS,
+    FIRST_DIGIT,
+    SYMBOLS,
+    Query,
+    bag_ceiling,
+    draw,
+    text_of,
+)
 from engines.memory.fast_weights_params import FastWeightsParams
 from engines.nn.fast_weights import FastWeightsNetwork, Rule, unroll
 from explorer.api import Artefact, Checkpoint, Curve, Matrix, Text
@@ -75,11 +83,13 @@ def train_retrieval(
     network: FastWeightsNetwork,
     params: FastWeightsParams,
     rule: Rule,
+    query: Query,
     generator: torch.Generator,
     resume: Checkpoint | None,
 ) -> Generator[Artefact | Checkpoint, Any, None]:
     """Adam on the cross-entropy of the last step over fresh strings; a Checkpoint ends every step.
 
+    ``query`` is the string whose memory is shown on the way; nothing is learnt from it.
     ``network`` starts afresh from ``generator``, or from ``resume``. Of the knobs only the learning
     rate may change on the way.
     """
@@ -105,7 +115,7 @@ def train_retrieval(
         losses.add(loss)
         if step % EVERY == 0 or step == 1:
             errors.append((step, error_of(network, rule, pairs)))
-            for artefact in _report(network, rule, pairs, errors, step):
+            for artefact in _report(network, rule, pairs, query, errors, step):
                 params = yield artefact
         params = yield _loss_curve(losses, step)
         params = yield Checkpoint(
@@ -155,9 +165,14 @@ def _loss_curve(losses: History, step: int) -> Curve:
 
 @torch.no_grad()
 def _report(
-    network: FastWeightsNetwork, rule: Rule, pairs: int, errors: list[tuple[int, float]], step: int
+    network: FastWeightsNetwork,
+    rule: Rule,
+    pairs: int,
+    query: Query,
+    errors: list[tuple[int, float]],
+    step: int,
 ) -> Generator[Artefact, Any, None]:
-    """Held-out error with the line that binding must beat, some answers, the memory of a string."""
+    """Held-out error with the line of a bag of digits, some answers, the memory of ``query``."""
     x, y = np.array(errors, np.float64).T
     marks = {"no binding learnt": 100.0 * (1.0 - bag_ceiling(pairs)), "chance": 90.0}
     yield Curve(
@@ -171,12 +186,12 @@ def _report(
         for c, s, d in zip(codes, said, digits.tolist(), strict=True)
     ]
     yield Text("learning/answers", "\n".join(lines), step=step, note="string, answer, verdict")
-    one = codes[:1].to(network.W.weight.device)
-    A = unroll(network, one, rule, keep_matrix=True).state.A
-    assert A is not None
+    own = unroll(network, query.codes[None].to(network.W.weight.device), rule, keep_matrix=True)
+    assert own.state.A is not None
+    answer = SYMBOLS[int(own.logits[0].argmax())]
     yield Matrix(
-        "memory/A after the string", A[0].cpu().numpy(), step=step, own_scale=True,
-        note=f"{text_of(codes[0])} after {step} training steps",
+        "memory/A after the string", own.state.A[0].cpu().numpy(), step=step, own_scale=True,
+        note=f"{query.text}, answer {answer}, after {step} training steps",
     )  # fmt: skip
 
 
