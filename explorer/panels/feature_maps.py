@@ -95,7 +95,7 @@ def rendered_from(artefact: FeatureMaps, view: View) -> Rendered:
     )
     count, (height, width) = len(order), maps.shape[1:]
     columns = view.columns or grid_columns(count, width, height, view.aspect)
-    layout = Layout(count, columns, (height, width), 1.0, gap=1)
+    layout = Layout(count, columns, (height, width), (height, width), gap=1)
     return Rendered(
         view=view,
         index=arrange(index, layout, GAP),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from explorer import colours
 from explorer.kinds import Array, Field, Masks
+from explorer.panels.plotting import cv2
 
 HEAT_ALPHA = 200  # of the strongest heat; the photo stays visible below it
 MASK_ALPHA = 120

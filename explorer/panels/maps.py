@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import cast
 
@@ -435,7 +434,7 @@ class MapsPanel(Panel):
             count = min(page.count if page.is_map else len(page.units), PAGE)
             layout = self.view.plan_for(count, page.rendered.map_size)
             columns = layout.columns
-            tile = max(1, math.ceil(max(layout.tile) * layout.grow * layout.scale))
+            tile = max(layout.drawn)
             if page.pages > 1:
                 part = slice(self.page_number * PAGE, (self.page_number + 1) * PAGE)
                 units = tuple(sorted_units(page.numbers, self.order)[part].tolist())

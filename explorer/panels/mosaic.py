@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from explorer.panels.plotting import cv2
 from explorer.views import GAP, Rendered
 
 TILE_GAP = 2  # screen px between tiles
@@ -16,21 +17,19 @@ LABEL_FROM, MAXIMUM_FROM, HOVER_FROM = 48, 96, 24  # tile sides (screen px) for 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A grid of ``count`` tiles.
+    """A grid of ``count`` tiles; one mosaic pixel is one screen pixel.
 
     Attributes:
         tile: (height, width) of one tile in map pixels.
-        scale: screen pixels of one mosaic pixel.
-        grow: a map pixel is drawn as ``grow`` x ``grow`` mosaic pixels.
+        drawn: (height, width) of one tile in mosaic pixels.
         gap: mosaic pixels right of and below each tile. ``label``: mosaic pixels above it.
     """
 
     count: int
     columns: int
     tile: tuple[int, int]
-    scale: float
-    grow: int = 1
-    gap: int = 1
+    drawn: tuple[int, int]
+    gap: int = TILE_GAP
     label: int = 0
 
     @property
@@ -40,27 +39,32 @@ class Layout:
 
     @property
     def cell(self) -> tuple[int, int]:
-        """(height, width) from one tile to the next, in mosaic pixels."""
-        height, width = self.tile
-        return height * self.grow + self.gap + self.label, width * self.grow + self.gap
+        """(height, width) from one tile to the next."""
+        height, width = self.drawn
+        return height + self.gap + self.label, width + self.gap
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the mosaic in its pixels, without the last gap."""
+        """(height, width) of the mosaic, without the last gap."""
         height, width = self.cell
         return self.rows * height - self.gap, self.columns * width - self.gap
 
     @property
-    def side(self) -> float:
-        """Shorter side of a tile on the screen, px."""
-        return min(self.tile) * self.grow * self.scale
+    def side(self) -> int:
+        """Shorter side of a tile."""
+        return min(self.drawn)
+
+    @property
+    def shrunk(self) -> float:
+        """Map pixels that share one mosaic pixel along an axis; below 1 where maps are enlarged."""
+        return self.tile[1] / self.drawn[1]
 
     def corners(self, position: int) -> tuple[int, int, int, int]:
-        """(x1, y1, x2, y2) of the tile at ``position`` in mosaic pixels, without gap and label."""
+        """(x1, y1, x2, y2) of the tile at ``position``, without gap and label."""
         row, column = divmod(position, self.columns)
         cell_h, cell_w = self.cell
         x, y = column * cell_w, row * cell_h + self.label
-        return x, y, x + self.tile[1] * self.grow, y + self.tile[0] * self.grow
+        return x, y, x + self.drawn[1], y + self.drawn[0]
 
     def locate(self, x: float, y: float) -> tuple[int, float, float] | None:
         """Tile under a mosaic position: ``(position, x, y)`` in continuous map pixels, or None."""
@@ -69,11 +73,16 @@ class Layout:
         position = row * self.columns + column
         if not (0 <= column < self.columns and row >= 0 and position < self.count):
             return None
-        inside_x = (x - column * cell_w) / self.grow
-        inside_y = (y - row * cell_h - self.label) / self.grow
+        inside_x = (x - column * cell_w) * self.tile[1] / self.drawn[1]
+        inside_y = (y - row * cell_h - self.label) * self.tile[0] / self.drawn[0]
         if not (0 <= inside_x < self.tile[1] and 0 <= inside_y < self.tile[0]):
             return None
         return position, inside_x, inside_y
+
+    def denser(self, times: int) -> Layout:
+        """The same grid with ``times`` as many mosaic pixels along each axis."""
+        drawn = (self.drawn[0] * times, self.drawn[1] * times)
+        return replace(self, drawn=drawn, gap=self.gap * times, label=self.label * times)
 
 
 def plan(count: int, tile: tuple[int, int], width: float, height: float) -> Layout:
@@ -98,17 +107,10 @@ def _fit(count: int, tile: tuple[int, int], width: float, height: float, *, labe
     down = (max(height, 8) + gap) / rows - gap - label
     ideal = np.minimum(across / tile_w, down / tile_h)
     snapped = np.where(ideal >= 2, np.floor(ideal), np.floor(ideal * tile_w) / tile_w)
-    snapped = np.where((snapped <= 0) | (count == 1), ideal, snapped)
     best = int(np.argmax(snapped + 1e-6 * ideal))
-    return _drawn(count, int(columns[best]), tile, max(float(snapped[best]), 1e-3), label)
-
-
-def _drawn(count: int, columns: int, tile: tuple[int, int], scale: float, label: int) -> Layout:
-    """Sizes in mosaic pixels instead of screen pixels; small maps are grown to keep gaps thin."""
-    grow = int(scale) if count > 1 and scale >= 5 else 1
-    scale /= grow
-    gap = max(1, round(TILE_GAP / scale)) if count > 1 else 0
-    return Layout(count, columns, tile, scale, grow, gap, -int(-label // scale))
+    scale = float(snapped[best])
+    drawn = (max(1, int(tile_h * scale + 1e-6)), max(1, int(tile_w * scale + 1e-6)))
+    return Layout(count, int(columns[best]), tile, drawn, gap, label)
 
 
 def tiles_of(rendered: Rendered) -> npt.NDArray[np.uint8]:
@@ -121,13 +123,19 @@ def tiles_of(rendered: Rendered) -> npt.NDArray[np.uint8]:
     return grid.swapaxes(1, 2).reshape(-1, height, width)[: len(rendered.order)]
 
 
-def arrange(tiles: npt.NDArray[np.uint8], layout: Layout, fill: int = GAP) -> npt.NDArray[np.uint8]:
-    """Place tiles (N, h, w) or (N, h, w, 3) as ``layout`` says; what is no tile is ``fill``."""
+def arrange(
+    tiles: npt.NDArray[np.uint8], layout: Layout, fill: int = GAP, *, average: bool = True
+) -> npt.NDArray[np.uint8]:
+    """Place tiles (N, h, w) or (N, h, w, 3) as ``layout`` says; what is no tile is ``fill``.
+
+    Smaller tiles are averages of map pixels, or with ``average`` False single ones (indices that
+    are no numbers, such as 254, must not be averaged).
+    """
+    tiles = resized(tiles, layout.drawn, average=average)
     cell_h, cell_w = layout.cell
-    colour = tiles.shape[3:]
-    canvas = np.full((layout.rows, cell_h, layout.columns, cell_w, *colour), fill, np.uint8)
-    if layout.grow > 1:
-        tiles = tiles.repeat(layout.grow, 1).repeat(layout.grow, 2)
+    canvas = np.full(
+        (layout.rows, cell_h, layout.columns, cell_w, *tiles.shape[3:]), fill, np.uint8
+    )
     top, (height, width) = layout.label, tiles.shape[1:3]
     whole = len(tiles) // layout.columns
     inside = canvas[:, top : top + height, :, :width]
@@ -136,21 +144,29 @@ def arrange(tiles: npt.NDArray[np.uint8], layout: Layout, fill: int = GAP) -> np
         inside[:whole] = block.reshape(whole, layout.columns, *tiles.shape[1:]).swapaxes(1, 2)
     if rest := len(tiles) - whole * layout.columns:
         inside[whole, :, :rest] = tiles[whole * layout.columns :].swapaxes(0, 1)
-    flat = canvas.reshape(layout.rows * cell_h, layout.columns * cell_w, *colour)
+    flat = canvas.reshape(layout.rows * cell_h, layout.columns * cell_w, *tiles.shape[3:])
     return flat[: layout.size[0], : layout.size[1]]
 
 
-def picture_of(rendered: Rendered, layout: Layout) -> npt.NDArray[np.uint8]:
-    """The index picture for ``layout``; the rendered one itself where it already stands so."""
-    same = (
-        rendered.columns == layout.columns
-        and rendered.gap == layout.gap
-        and layout.grow == 1
-        and layout.label == 0
-    )
-    if same:
-        return rendered.index[: layout.size[0], : layout.size[1]]
-    return arrange(tiles_of(rendered), layout)
+def resized(
+    tiles: npt.NDArray[np.uint8], size: tuple[int, int], *, average: bool = True
+) -> npt.NDArray[np.uint8]:
+    """Tiles (N, h, w, ...) at ``size`` = (height, width): averaged when smaller, else repeated.
+
+    All tiles are resized as one tall picture: whole tiles go to whole tiles, so none leaks into
+    its neighbour.
+    """
+    count, height, width = tiles.shape[:3]
+    if (height, width) == size:
+        return tiles
+    tall = np.ascontiguousarray(tiles).reshape(count * height, width, *tiles.shape[3:])
+    smaller = average and size[0] <= height and size[1] <= width
+    # Below a factor of two a pixel lies between two of its own tile, and linear is three times
+    # as quick as the mean over an area.
+    near = 2 * size[0] > height and 2 * size[1] > width
+    way = (cv2.INTER_LINEAR if near else cv2.INTER_AREA) if smaller else cv2.INTER_NEAREST
+    made = cv2.resize(tall, (size[1], count * size[0]), interpolation=way)
+    return np.asarray(made, np.uint8).reshape(count, *size, *tiles.shape[3:])
 
 
 def _padded(index: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

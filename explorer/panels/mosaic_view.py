@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QWidget
 
-from explorer.panels.mosaic import Layout, arrange, picture_of, plan
+from explorer.panels.mosaic import Layout, arrange, plan
 from explorer.panels.overlays import CursorOverlay
 from explorer.panels.picture_view import PictureView
 from explorer.panels.theme import Theme
@@ -45,14 +47,22 @@ class MosaicView(PictureView):
         layout = self.plan_for(len(page.tiles), page.tiles.shape[1:3])
         changed = layout != self.layout_now or self.page is None
         self.page, self.layout_now = page, layout
-        index = picture_of(page.rendered, layout) if page.whole else arrange(page.tiles, layout)
-        if page.numbers.not_finite:
-            index = checkered(index)
         height, width = layout.size
-        self.show_picture(index, QRectF(0, 0, width, height) if changed else None, table)
+        self.show_picture(self._picture(), QRectF(0, 0, width, height), table)
         if changed:
-            self.set_home(QRectF(0, 0, width, height), layout.scale)
+            self.set_home(QRectF(0, 0, width, height), 1.0)
         return changed
+
+    def _picture(self) -> npt.NDArray[np.uint8]:
+        """The index picture, with all pixels of the maps when the screen can show them."""
+        page, layout = self.page, self.layout_now
+        assert page is not None
+        assert layout is not None
+        wanted = self.devicePixelRatioF() * (self.magnified() if self.zoomed else 1.0)
+        density = math.ceil(min(wanted, layout.shrunk)) if layout.shrunk > 1 else 1
+        bad = page.numbers.not_finite > 0
+        index = arrange(page.tiles, layout.denser(density), average=not bad)
+        return checkered(index) if bad else index
 
     def plan_for(self, count: int, tile: tuple[int, ...]) -> Layout:
         """The layout of ``count`` tiles (height, width) in the room there is."""

@@ -284,7 +284,7 @@ class ImagePanel(PicturePanel):
         if not isinstance(self.artefact, Image) or not self.artefact.labels:
             self._labels.labels = [str(i) for i in range(count)]
         self.view.show_picture(picture, rect)
-        self.view.set_home(rect, layout.scale)
+        self.view.set_home(rect, 1.0)
         self._labels.update()
 
     def _with_canvas(self, picture: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint8]:

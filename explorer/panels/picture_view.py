@@ -20,7 +20,7 @@ CLICK_SLACK = 4  # px that the mouse may move between press and release of a cli
 class SmoothImage(pg.ImageItem):  # type: ignore[misc]  # pyqtgraph has no types
     """A picture that is averaged when it is shown smaller, and keeps crisp pixels when larger."""
 
-    smooth_below = 1.0
+    smooth_below = 0.99
 
     def paint(self, painter: QPainter, *args: Any) -> None:
         """Choose the filter by the size of a picture pixel on the screen."""
@@ -103,6 +103,10 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         shown = QRectF(left, top, width, height)
         self.box.setLimits(minXRange=2 / max(scale, 1e-9), maxXRange=4 * width)
         self.box.setRange(shown, padding=0, disableAutoRange=True)
+
+    def magnified(self) -> float:
+        """Screen pixels of one picture unit."""
+        return float(self.viewport().width() / max(self.box.viewRect().width(), 1e-9))
 
     def set_theme(self, theme: Theme) -> None:
         """Paint the canvas of ``theme`` behind the picture."""

@@ -61,7 +61,8 @@ class TileMarks(Overlay):
             return
         device = painter.device()
         seen = QRectF(-100, -100, device.width() + 200, device.height() + 200)
-        rects = {i: on_screen(self.layout.corners(i), to_screen) for i in range(self.layout.count)}
+        marked = range(self.layout.count) if self.layout.label else {*self.dead, *self.edited}
+        rects = {i: on_screen(self.layout.corners(i), to_screen) for i in marked}
         rects = {i: rect for i, rect in rects.items() if rect.intersects(seen)}
         brush = hatch(self.theme)
         for i in self.dead:

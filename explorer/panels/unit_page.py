@@ -21,7 +21,7 @@ Receptive = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitPage:
-    """Tiles (N, h, w) of ``units`` (N,); index 0 stands for ``low`` (N,), index 253 for ``high``."""
+    """Tiles (N, h, w) of ``units`` (N,); index 0 stands for ``low`` (N,), 253 for ``high``."""
 
     rendered: Rendered
     tiles: npt.NDArray[np.uint8]
@@ -54,11 +54,6 @@ class UnitPage:
     def pages(self) -> int:
         """Pages of the whole layer."""
         return max(1, math.ceil(self.count / PAGE))
-
-    @property
-    def whole(self) -> bool:
-        """The tiles are all that came, so that the ready picture can be used as it is."""
-        return len(self.tiles) == len(self.rendered.order)
 
     @property
     def is_map(self) -> bool:
