@@ -28,7 +28,7 @@ from engines.nn.loading import load_state
 from explorer.api import Artefact, Curve, Engine, Image, Inputs, Outcome, Run, Scatter, knob
 
 WEIGHTS = "dcgan-faces"
-TERMS = f"weights {DCGAN_FACES['licence']}; data {DCGAN_FACES['data']}"
+TERMS = f"{DCGAN_FACES['licence']}; data: {DCGAN_FACES['data']}"
 WALK = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 Pixels = npt.NDArray[np.uint8]
 
@@ -53,7 +53,7 @@ class DcganParams:
     )  # fmt: skip
     count: int = knob(24, low=2, high=64, unit="tiles", help="samples in the grid")
     first: int = knob(0, low=0, high=63, help="tile where the path starts; click one to set it")
-    second: int = knob(1, low=0, high=63, help="tile where the path ends; every other click")
+    second: int = knob(9, low=0, high=63, help="tile where the path ends; every other click")
     steps: int = knob(8, low=2, high=32, unit="tiles", help="pictures on the path, ends included")
     weights: str = knob(
         "trained", choices=("trained", "random"), effect="build",
@@ -135,7 +135,7 @@ class Dcgan(Engine[DcganParams]):
         turn = self._turn(params)
         yield Image(
             "samples/grid", grid, labels=_tile_names(latents), gestures={"pick": turn},
-            note=f"click a tile: it becomes the {turn} end of the path; {terms}",
+            note=f"click sets the {turn} end of the path; {terms}",
         )  # fmt: skip
         length = float(latents.face.norm())
         since = f"tile {latents.first}" if params.start == "first tile" else "the origin"
@@ -144,12 +144,12 @@ class Dcgan(Engine[DcganParams]):
         yield Image("face/current", face[0], note=f"{where}; |z| = {length:.1f}; {terms}")
         yield Image(
             "face/walk along an axis", walk, labels=[f"{v:+g}" for v in WALK],
-            note=f"the face with axis {params.axis} at −3 … 3; {terms}",
+            note=f"axis {params.axis} at −3 … 3; {terms}",
         )  # fmt: skip
         shares = np.linspace(0, 1, params.steps)
         yield Image(
             "path/interpolation", path, labels=[f"{share:.2f}" for share in shares],
-            note=f"along the sphere from tile {latents.first} to tile {latents.second}; {terms}",
+            note=f"arc from tile {latents.first} to tile {latents.second}; {terms}",
         )  # fmt: skip
         yield from self._charts(latents)
 

@@ -266,7 +266,9 @@ def test_fewer_samples_keep_the_first_ones(session: Session) -> None:
     many, few = artefacts(session, count=6), artefacts(session, count=3)
     difference = many["samples/grid"].image[:3].astype(int) - few["samples/grid"].image
     assert np.abs(difference).max() <= 1
-    late = artefacts(session, count=3, first=50)  # a tile that is gone: the last one stands in
+    late = artefacts(
+        session, count=3, first=50, second=1
+    )  # a tile that is gone: the last one stands in
     assert late["samples/grid"].labels[2] == "2 first"
 
 
