@@ -186,9 +186,12 @@ class KnobsPanel(QWidget):
         self._mark()
 
     def set_by_gesture(self, name: str, value: Any) -> None:
-        """Set a knob as its editor would: checked, with undo, told."""
-        if name in self.rows:
-            self._edited(name, value)
+        """Set a knob as its editor would: checked, with undo, told; a click adds one of its points."""
+        if name not in self.rows:
+            return
+        if self.rows[name].knob.kind == "points" and value and not isinstance(value[0], tuple):
+            value = (*self._values[name], tuple(value))
+        self._edited(name, value)
 
     def set_error(self, name: str, text: str) -> None:
         """Show below a knob why the session did not take its value."""
