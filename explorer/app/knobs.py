@@ -186,7 +186,7 @@ class KnobsPanel(QWidget):
         self._mark()
 
     def set_by_gesture(self, name: str, value: Any) -> None:
-        """Set a knob as its editor would: checked, with undo, told; a click adds one of its points."""
+        """Set a knob as its editor would: checked, with undo, told; a click adds a point."""
         if name not in self.rows:
             return
         if self.rows[name].knob.kind == "points" and value and not isinstance(value[0], tuple):
