@@ -212,6 +212,22 @@ def test_the_newest_state_shifts_the_exponent_by_exactly_one() -> None:
         outside = both[0].state
 
 
+def test_equal_features_survive_the_layer_norm() -> None:
+    network = a_network(20)
+    with torch.no_grad():  # all units alike, so the variance that the norm divides by is zero
+        network.C.weight.zero_()
+        network.C.bias.fill_(0.3)
+        network.W.weight.zero_()
+    codes, digits = draw(3, 4, seeded(0))
+    logits = unroll(network, codes, Rule(rate=0.0)).logits
+    F.cross_entropy(logits, digits + FIRST_DIGIT).backward()
+    assert torch.isfinite(logits).all()
+    for name, p in network.named_parameters():
+        assert torch.isfinite(p.grad).all(), name
+    alike = unroll(network, codes, Rule(rate=0.0)).state.h
+    torch.testing.assert_close(alike, torch.tanh(network.norm.bias).expand(3, -1))
+
+
 @pytest.mark.parametrize("form", [False, True])
 def test_a_batch_equals_its_sequences_one_by_one(form: bool) -> None:
     network = a_network()
