@@ -132,8 +132,8 @@ def _limits(
         ends = (-reach, reach) if numbers.low < 0 else (np.zeros_like(low), high)
         return np.stack(ends, 1).astype(np.float32)
     finite = maps[np.isfinite(maps)]
-    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 0.0)
+    p1, p99 = np.percentile(finite, (1, 99)).tolist() if finite.size else (0.0, 0.0)
     if numbers.low < 0:
-        reach = float(max(abs(low), abs(high)) or max(-numbers.low, numbers.high))
-        return np.asarray((-reach, reach), np.float32)
-    return np.asarray((0.0, high or numbers.high), np.float32)
+        most = max(abs(p1), abs(p99)) or max(-numbers.low, numbers.high)
+        return np.asarray((-most, most), np.float32)
+    return np.asarray((0.0, p99 or numbers.high), np.float32)

@@ -57,10 +57,10 @@ class Arrows(Overlay):
 
     @staticmethod
     def _arrow(painter: QPainter, tail: QPointF, angle: float, size: float) -> None:
-        tip = tail + size * QPointF(math.cos(angle), math.sin(angle))
+        tip = tail + QPointF(math.cos(angle), math.sin(angle)) * size
         barb = min(5.0, 0.5 * size + 1)
         ends = [
-            tip - barb * QPointF(math.cos(angle + turn), math.sin(angle + turn))
+            tip - QPointF(math.cos(angle + turn), math.sin(angle + turn)) * barb
             for turn in (0.5, -0.5)
         ]
         for ink, width in (("black", 3.0), ("white", 1.2)):

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer import colours
 from explorer.kinds import Array
 from explorer.panels.map_words import caption_of, facts_of, warning_of
+from explorer.panels.maps_body import MapsBody
 from explorer.panels.mosaic import HOVER_FROM
-from explorer.panels.mosaic_view import MosaicView
 from explorer.panels.panel import Panel, Probed
-from explorer.panels.states import EmptyState, LoadingState
-from explorer.panels.theme import DARK, SPACE_S, Theme
-from explorer.panels.unit_detail import UnitDetail
+from explorer.panels.theme import DARK, Theme
 from explorer.panels.unit_page import PAGE, UnitPage, sorted_units
-from explorer.panels.unit_strip import UnitStrip
 from explorer.panels.wording import number_text
 from explorer.views import Handle, Order, Range, Rendered, View
 
 ORDERS: tuple[Order, ...] = ("index", "max", "mean", "change", "similarity")
 NUMBERS_EVERY = 0.25  # seconds between renewals of words and marks while only values change
 DEBOUNCE = 50  # ms
-SIDE_BY_SIDE_FROM = 560  # px of width from which the large map stands beside the mosaic
 XY = tuple[float, float]
-KEYS = (
-    ("Ctrl+K", "go to a layer by name"),
-    ("← →", "walk through the units"),
-    ("S", "order of the units"),
-    ("N", "one scale for the layer, or one a unit"),
-)
 
 
 class MapsPanel(Panel):
@@ -58,13 +49,8 @@ class MapsPanel(Panel):
     cancel_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
-        self.view, self.detail, self.strip = MosaicView(), UnitDetail(), UnitStrip()
-        self.empty = EmptyState(
-            "No layer chosen",
-            "Tick a layer in the tree and its units appear here, live, while the network runs.",
-            KEYS,
-        )
-        self.loading = LoadingState()
+        self.body = MapsBody()
+        self.view, self.detail, self.strip = self.body.view, self.body.detail, self.body.strip
         self.point, self.sample, self.call = "", 0, -1
         self.order: Order = "index"
         self.range: Range = "layer"
@@ -81,7 +67,11 @@ class MapsPanel(Panel):
         self._frozen = False
         self._tables: dict[str, npt.NDArray[np.uint8]] = {}
         super().__init__(parent, theme=theme)
-        self._assemble()
+        self.set_body(self.body)
+        self.setFocusProxy(self.view)
+        self.header.show_lines("Maps")
+        self.footer.addStretch(1)
+        self.footer.takeAt(0)  # the bar stands under the mosaic, not under the large map
         self._connect()
 
     # -- what the application calls ------------------------------------------------------------
@@ -96,10 +86,10 @@ class MapsPanel(Panel):
         self.strip.hide()
         self.header.show_lines(name or "Maps")
         if not name:
-            self._stack.setCurrentWidget(self.empty)
+            self.body.setCurrentWidget(self.body.empty)
             return
-        self.loading.wait_for(f"Waiting for {name}")
-        self._stack.setCurrentWidget(self.loading)
+        self.body.loading.wait_for(f"Waiting for {name}")
+        self.body.setCurrentWidget(self.body.loading)
         self._want()
 
     def set_sample(self, sample: int) -> None:
@@ -121,8 +111,8 @@ class MapsPanel(Panel):
         self.point = rendered.view.point
         self.page = UnitPage.of(rendered, self.page_number)
         again = first or not np.array_equal(self.page.units, old.order if old else ())
-        if self._stack.currentWidget() is not self._content:
-            self._stack.setCurrentWidget(self._content)
+        if self.body.currentWidget() is not self.body.content:
+            self.body.setCurrentWidget(self.body.content)
         self._draw(first=again)
         if first:
             self._want()
@@ -263,8 +253,7 @@ class MapsPanel(Panel):
         """Take the colours of ``theme``."""
         super().set_theme(theme)
         self._tables.clear()
-        for part in (self.view, self.detail, self.strip, self.empty, self.loading):
-            part.set_theme(theme)
+        self.body.set_theme(theme)
         self._draw(first=True)
 
     # -- drawing -------------------------------------------------------------------------------
@@ -344,7 +333,7 @@ class MapsPanel(Panel):
             painter.setPen(QPen(self.theme.colour("accent"), 4))
             painter.drawRect(self.rect())
         if self.view.hasFocus():
-            ring = self._stack.geometry().adjusted(-4, -3, 3, 3)
+            ring = self.body.geometry().adjusted(-4, -3, 3, 3)
             painter.setPen(QPen(self.theme.colour("accent"), 2))
             painter.drawRect(ring)
         painter.end()
@@ -405,7 +394,7 @@ class MapsPanel(Panel):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows walk, S orders, N scales, Page turns, Escape lets go."""
         columns = self.view.layout_now.columns if self.view.layout_now else 1
-        doings = {
+        doings: dict[Qt.Key, Callable[[], None]] = {
             Qt.Key.Key_Left: lambda: self.walk(-1),
             Qt.Key.Key_Right: lambda: self.walk(1),
             Qt.Key.Key_Up: lambda: self.walk(-columns),
@@ -463,40 +452,9 @@ class MapsPanel(Panel):
             self.view_wanted.emit(view)
 
     def _on_resize(self) -> None:
-        across = self.width() >= SIDE_BY_SIDE_FROM
-        way = Qt.Orientation.Horizontal if across else Qt.Orientation.Vertical
-        if way != self._splitter.orientation():
-            self._splitter.setOrientation(way)
-            self._splitter.setSizes([700, 300] if across else [500, 500])
+        self.body.fit_width()
         self._draw()
         self._want()
-
-    # -- building ------------------------------------------------------------------------------
-
-    def _assemble(self) -> None:
-        self._content = QWidget()
-        rows = QVBoxLayout(self._content)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(SPACE_S)
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self.view, self.detail):
-            self._splitter.addWidget(part)
-        self._splitter.setSizes([700, 300])
-        self._splitter.setStretchFactor(0, 7)
-        self._splitter.setStretchFactor(1, 3)
-        self._splitter.setCollapsible(0, False)
-        rows.addWidget(self._splitter, 1)
-        rows.addWidget(self.strip)
-        self._stack = QStackedWidget()
-        for page in (self.empty, self.loading, self._content):
-            self._stack.addWidget(page)
-        self.footer.addStretch(1)
-        self.footer.takeAt(0)  # the bar stands under the mosaic, not under the large map
-        self.detail.hide()
-        self.strip.hide()
-        self.set_body(self._stack)
-        self.setFocusProxy(self.view)
-        self.header.show_lines("Maps")
 
     def _connect(self) -> None:
         self._ask, self._numbers = QTimer(self), QTimer(self)
@@ -512,4 +470,4 @@ class MapsPanel(Panel):
         self.detail.view.hovered.connect(self._on_detail_hover)
         self.detail.closed.connect(lambda: self.select(None))
         self.strip.chosen.connect(self.select)
-        self.loading.cancelled.connect(self.cancel_wanted)
+        self.body.loading.cancelled.connect(self.cancel_wanted)

@@ -61,9 +61,8 @@ class Legend(QWidget):
         if list(entries) == self._entries:
             return
         self._entries = list(entries)
-        while self._row.count():
-            widget = self._row.takeAt(0).widget()
-            if widget is not None:
+        while (taken := self._row.takeAt(0)) is not None:
+            if (widget := taken.widget()) is not None:
                 widget.deleteLater()
         for label, colour, count in self._entries[:LEGEND_ENTRIES]:
             self._row.addWidget(Swatch(colour, self))

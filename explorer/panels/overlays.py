@@ -251,4 +251,4 @@ class CursorOverlay(Overlay):
             painter.setPen(QPen(QColor(ink), width))
             for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
                 step = QPointF(dx, dy)
-                painter.drawLine(spot + 3 * step, spot + self._arm * step)
+                painter.drawLine(spot + step * 3.0, spot + step * float(self._arm))

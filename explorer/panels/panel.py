@@ -172,7 +172,7 @@ class Panel(QWidget):
         if not file.open(QIODevice.OpenModeFlag.WriteOnly):
             raise OSError(f"cannot write {path}: {file.errorString()}")
         if suffix == ".png":
-            written = self.picture(2).save(file, "PNG")
+            written = self.picture(2).save(file, b"PNG")
         else:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **self.arrays())

@@ -62,7 +62,9 @@ class UnitPage:
 
     def position_of(self, unit: int | None) -> int | None:
         """Where a unit stands among the tiles."""
-        found = np.flatnonzero(self.units == unit) if unit is not None else ()
+        if unit is None:
+            return None
+        found = np.flatnonzero(self.units == unit)
         return int(found[0]) if len(found) else None
 
     def constant(self, unit: int) -> bool:
