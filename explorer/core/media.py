@@ -25,7 +25,7 @@ from explorer.core.formats import (
     trouble,
     unreadable,
     whole_file,
-)  # fmt: skip
+)
 from explorer.core.paths import assets
 from explorer.core.pictures import MAX_PIXELS, image_from_array, read_image
 from explorer.core.registry import Row
@@ -103,8 +103,8 @@ def sample_inputs(row: Row) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for slot, sample in row.sample.items():
         file = assets() / sample if len(sample) < 256 and "\0" not in sample else None
-        here = file is not None and file.exists()
-        inputs[slot] = read_input(row.inputs.get(slot, "image"), file if here else sample)
+        value = file if file is not None and file.exists() else sample
+        inputs[slot] = read_input(row.inputs.get(slot, "image"), value)
     return inputs
 
 

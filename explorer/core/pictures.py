@@ -19,8 +19,8 @@ from explorer.inputs import ImageInput, Pixels
 
 MAX_PIXELS = 40_000_000
 """A larger picture is made smaller; a 8,000 × 5,000 one passes as it is."""
-DECODE_BYTES = 1 << 30
-"""What decoding may hold at once; a picture that needs more is refused."""
+DECODE_BYTES = 1 << 29
+"""What decoding may hold at once (512 MiB); a picture that needs more is refused."""
 FILE_BYTES = 512_000_000
 
 _AGAIN = "Copy or download it again"
@@ -47,7 +47,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> ImageInput:
         raise trouble(path, f"its {header.format} header says {size} pixels", _AGAIN)
     reduced = _reduction(path, header, max_pixels)
     notes = _notes(header)
-    array = _decode(data, header, reduced)
+    array = _decode(data, header, reduced) if _chunks_are_whole(data, header) else None
     if array is None:
         array = _decode(_mended(data, header), header, reduced)
         notes.append("the file is damaged or cut off: the rest is missing")
@@ -57,8 +57,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> ImageInput:
     if header.alpha:
         laid = array.ndim == 3 and array.shape[2] == 4
         notes.append("transparent parts over white" if laid else "transparency left out")
-    pixels, depth = _to_rgb(array, header)
-    pixels = _limit(pixels, max_pixels)
+    pixels, depth = _to_rgb(_limit(array, max_pixels), header)
     if header.width * header.height > max_pixels:
         notes.append(f"{header.width:,} × {header.height:,} reduced to {_size(pixels)}")
     return ImageInput(
@@ -109,7 +108,8 @@ def _reduction(path: Path, header: Header, max_pixels: int) -> int:
         need = 6 * count // reduced**2 + (2 * count * header.channels if header.progressive else 0)
         fits = count <= max_pixels * reduced**2
     else:
-        need = 2 * count * max(3, header.channels) * max(1, header.bits // 8)
+        copies = 4 if header.frames > 1 else 2  # an animation is laid out on canvases of its own
+        need = copies * count * max(3, header.channels) * max(1, header.bits // 8)
         fits = True
     if need > DECODE_BYTES or not fits:
         raise trouble(
@@ -126,6 +126,13 @@ def _notes(header: Header) -> list[str]:
         kind = "pages" if header.format == "TIFF" else "frames"
         notes.append(f"first of {header.frames} {kind}")
     return notes
+
+
+def _chunks_are_whole(data: bytes, header: Header) -> bool:
+    """The PNG decoder sets aside what a chunk claims, up to 4 GB, before it sees it is short."""
+    if header.format != "PNG":
+        return True
+    return all(start + length <= len(data) for _, start, length in png_chunks(data))
 
 
 def _decode(data: bytes, header: Header, reduced: int) -> npt.NDArray[Any] | None:
@@ -206,14 +213,14 @@ def _over_white(pixels: Pixels, *, premultiplied: bool = False) -> Pixels:
     return laid
 
 
-def _limit(pixels: Pixels, max_pixels: int) -> Pixels:
-    height, width = pixels.shape[:2]
+def _limit(array: npt.NDArray[Any], max_pixels: int) -> npt.NDArray[Any]:
+    height, width = array.shape[:2]
     if height * width <= max_pixels:
-        return pixels
+        return array
     ratio = (max_pixels / (height * width)) ** 0.5
     size = max(1, int(width * ratio)), max(1, int(height * ratio))
     cv2 = opencv()
-    smaller: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    smaller: npt.NDArray[Any] = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
     return smaller
 
 
@@ -237,29 +244,43 @@ def _mended(data: bytes, header: Header) -> bytes:
 
 
 def _mended_png(data: bytes, header: Header) -> bytes:
-    """Keep the rows that inflate, add black ones; interlaced rows are no use without the rest."""
+    """Keep the rows that inflate, add black ones; interlaced rows are no use without the rest.
+
+    Empty when under a hundredth of the rows is there, or the header fails its own checksum: then
+    the size is not to be believed either.
+    """
     row = 1 + (header.width * header.channels * header.bits + 7) // 8
-    whole = row * header.height
-    packed, rows, kept = bytearray(), bytearray(), []
+    packed, kept = bytearray(), []
     for kind, start, length in png_chunks(data):
         if kind == b"IDAT":
             packed += data[start : start + length]
         elif kind in (b"IHDR", b"PLTE", b"tRNS", b"eXIf"):
             kept.append((kind, data[start : start + length]))
-    inflater = zlib.decompressobj()
-    for at in range(0, len(packed), 4096):  # in pieces: what came before a broken one is kept
+    head = zlib.crc32(data[12:29]) == int.from_bytes(data[29:33], "big")
+    rows = _inflated(bytes(packed), row * header.height) if head and not header.interlaced else b""
+    starts = range(0, len(rows) - row + 1, row)
+    good = sum(1 for _ in takewhile(lambda start: rows[start] <= 4, starts))  # 4 filters are known
+    if good * 100 < header.height:
+        return b""
+    packer = zlib.compressobj(1)
+    body = packer.compress(rows[: good * row])
+    black = bytes(row)
+    body += b"".join(packer.compress(black) for _ in range(header.height - good)) + packer.flush()
+    kept += [(b"IDAT", body), (b"IEND", b"")]
+    return data[:8] + b"".join(_png_chunk(kind, content) for kind, content in kept)
+
+
+def _inflated(packed: bytes, limit: int) -> bytes:
+    """What comes out before the first broken piece, at most ``limit`` bytes."""
+    inflater, out = zlib.decompressobj(), bytearray()
+    for at in range(0, len(packed), 1024):
         try:
-            rows += inflater.decompress(packed[at : at + 4096], max(0, whole - len(rows)) + 1)
+            out += inflater.decompress(packed[at : at + 1024], limit + 1 - len(out))
         except zlib.error:
             break
-    if header.interlaced or len(rows) < row or rows[0] > 4:
-        return b""
-    starts = range(0, min(len(rows), whole) - row + 1, row)
-    good = sum(1 for _ in takewhile(lambda start: rows[start] <= 4, starts))  # 4 filters are known
-    complete = bytes(rows[: good * row])
-    kept.append((b"IDAT", zlib.compress(complete + bytes(whole - len(complete)), 1)))
-    chunks = b"".join(_png_chunk(kind, body) for kind, body in [*kept, (b"IEND", b"")])
-    return data[:8] + chunks
+        if len(out) > limit:
+            break
+    return bytes(out[:limit])
 
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -344,12 +346,69 @@ def test_a_large_jpeg_is_read_reduced(tmp_path: Path) -> None:
     assert difference(found.pixels, expected) < 2
 
 
+def test_a_progressive_jpeg_of_any_size_is_refused_for_its_memory(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGB", (8, 8)), "JPEG", progressive=True)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xc2") + 5
+    data[at : at + 4] = struct.pack(">HH", 20_000, 20_000)
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=r"20,000 × 20,000 .* baseline JPEG"):
+        read_image(path)
+
+
 def test_a_large_png_is_reduced_to_the_limit(tmp_path: Path, photo: np.ndarray) -> None:
     path = saved(tmp_path, Image.fromarray(photo), "PNG")
     found = read_image(path, max_pixels=6000)
     assert found.pixels.shape == (60, 100, 3)
     expected = np.asarray(Image.fromarray(photo).resize((100, 60), Image.Resampling.BOX))
     assert difference(found.pixels, expected) < 1
+
+
+def test_a_chunk_that_claims_gigabytes_costs_nothing(tmp_path: Path, photo: np.ndarray) -> None:
+    """libpng sets the claimed length aside at once; a fresh process shows the peak."""
+    path = saved(tmp_path, Image.fromarray(photo), "PNG")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"IDAT")
+    data[at - 4 : at] = struct.pack(">I", 0xF0000000)
+    path.write_bytes(data)
+    code = (
+        "import sys; from explorer.core.media import read_image\n"
+        "print(read_image(sys.argv[1]).pixels.shape)\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+    )
+    run = [sys.executable, "-c", code, str(path)]
+    shape, peak = subprocess.run(
+        run, check=True, capture_output=True, text=True, timeout=60
+    ).stdout.split("\n")[:2]
+    assert shape == str(photo.shape)
+    assert int(peak) < 600_000  # kB; cv2 and numpy alone take some 100,000
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF"])
+def test_damaged_at_random_gives_a_picture_or_one_line(
+    tmp_path: Path, photo: np.ndarray, kind: str
+) -> None:
+    rng = np.random.default_rng(sum(kind.encode()))
+    good = saved(tmp_path, Image.fromarray(photo[:40, :60]), kind).read_bytes()
+    path, opened, messages = tmp_path / "damaged.bin", 0, []
+    for _ in range(120):
+        data = bytearray(good)
+        for at in rng.integers(0, rng.choice([30, 200, len(data)]), rng.integers(1, 6)):
+            data[at % len(data)] = rng.integers(256)
+        if rng.random() < 0.3:
+            del data[rng.integers(len(data)) :]
+        path.write_bytes(data)
+        try:
+            pixels = read_image(path, max_pixels=1_000_000).pixels
+        except MediaError as error:
+            messages.append(str(error))
+        else:
+            opened += 1
+            assert pixels.dtype == np.uint8
+            assert pixels.ndim == pixels.shape[2] == 3
+    assert opened
+    assert messages
+    assert all(line.startswith("damaged.bin: ") and "\n" not in line for line in messages)
 
 
 HOSTILE = [
