@@ -84,6 +84,8 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         yield kind, at + 8, length
+        if kind == b"IEND":
+            break
         at += 12 + length
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 _QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 _QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+_redirecting = threading.Lock()
 
 
 @cache
@@ -29,3 +33,26 @@ def opencv() -> Any:
             os.environ[name] = old
     cv2.setNumThreads(1)
     return cv2
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Drop what C libraries write to stderr meanwhile; only for files known to be damaged.
+
+    libjpeg and libpng have no switch for it. The redirection holds for the whole process, so what
+    another thread writes in these milliseconds is lost too.
+    """
+    with _redirecting:
+        try:
+            kept = os.dup(2)
+        except OSError:  # a window without a console has no stderr
+            yield
+            return
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 2)
+        os.close(sink)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

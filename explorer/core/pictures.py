@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from explorer.core.formats import PICTURES, MediaError, amount, shown, trouble, whole_file
 from explorer.core.headers import Header, HeaderError, png_chunks, read_header
-from explorer.core.opencv import opencv
+from explorer.core.opencv import opencv, quiet_decoders
 from explorer.inputs import ImageInput, Pixels
 
 MAX_PIXELS = 40_000_000
@@ -47,9 +47,10 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> ImageInput:
         raise trouble(path, f"its {header.format} header says {size} pixels", _AGAIN)
     reduced = _reduction(path, header, max_pixels)
     notes = _notes(header)
-    array = _decode(data, header, reduced) if _chunks_are_whole(data, header) else None
+    array = _decode(data, header, reduced) if _sound(data, header) else None
     if array is None:
-        array = _decode(_mended(data, header), header, reduced)
+        with quiet_decoders():
+            array = _decode(_mended(data, header), header, reduced)
         notes.append("the file is damaged or cut off: the rest is missing")
     if array is None:
         what = f"a {header.width} × {header.height} {header.format} that is damaged or cut off"
@@ -128,11 +129,23 @@ def _notes(header: Header) -> list[str]:
     return notes
 
 
-def _chunks_are_whole(data: bytes, header: Header) -> bool:
-    """The PNG decoder sets aside what a chunk claims, up to 4 GB, before it sees it is short."""
+def _sound(data: bytes, header: Header) -> bool:
+    """Whether a PNG is whole, by its checksums; of other formats the decoder tells.
+
+    The PNG decoder sets aside what a chunk claims, up to 4 GB, before it sees that it is short, and
+    writes to stderr what it thinks of a damaged one.
+    """
     if header.format != "PNG":
         return True
-    return all(start + length <= len(data) for _, start, length in png_chunks(data))
+    view = memoryview(data)
+    for kind, start, length in png_chunks(data):
+        end = start + length
+        if end + 4 > len(data):
+            return False
+        critical = kind[:1].isupper()  # the decoder passes over the others when they are broken
+        if critical and zlib.crc32(view[start - 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return False
+    return True
 
 
 def _decode(data: bytes, header: Header, reduced: int) -> npt.NDArray[Any] | None:

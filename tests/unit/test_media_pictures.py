@@ -205,7 +205,11 @@ def test_avif(tmp_path: Path, photo: np.ndarray) -> None:
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
 def test_a_file_that_was_cut_off_gives_what_is_there(
-    tmp_path: Path, photo: np.ndarray, kind: str, share: float
+    tmp_path: Path,
+    photo: np.ndarray,
+    kind: str,
+    share: float,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     path = saved(tmp_path, Image.fromarray(photo), kind, **LOSSLESS.get(kind, {"quality": 90}))
     data = path.read_bytes()
@@ -217,6 +221,7 @@ def test_a_file_that_was_cut_off_gives_what_is_there(
     assert share - 0.25 < whole.mean() < 1.0
     assert whole[-1 if kind == "BMP" else 0]  # a BMP starts at its lower edge
     assert not whole[0 if kind == "BMP" else -1]
+    assert capfd.readouterr().err == ""  # the decoders' own words would stand beside ours
 
 
 def test_a_progressive_jpeg_that_was_cut_off_is_whole_but_coarse(
@@ -238,6 +243,17 @@ def test_cut_off_in_the_header_is_one_line(
     with pytest.raises(MediaError) as caught:
         read_image(path)
     assert_message(str(caught.value), "broken.bin", f"{keep} bytes")
+
+
+def test_what_does_no_harm_is_not_called_damage(tmp_path: Path, photo: np.ndarray) -> None:
+    path = saved(tmp_path, Image.fromarray(photo), "PNG")
+    data = path.read_bytes()
+    comment = struct.pack(">I", 4) + b"tEXt" + b"a\0bc" + b"\0\0\0\0"  # with a wrong checksum
+    for changed in (data + b"behind the end" * 9, data[:33] + comment + data[33:]):
+        path.write_bytes(changed)
+        found = read_image(path)
+        assert np.array_equal(found.pixels, photo)
+        assert found.note == ""
 
 
 def test_a_corrupt_middle_is_mended_or_named(tmp_path: Path, photo: np.ndarray) -> None:
