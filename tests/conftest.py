@@ -1,4 +1,4 @@
-"""The test run's surroundings: no display, an own home, and a guard against what a test leaves behind."""
+"""The test run's surroundings: no display, an own home, a guard against what is left behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test with a window that leaves a thread, an active timer or a top-level widget behind."""
+    """Fail a test of the window that leaves a thread, a timer or a top-level widget behind."""
     if "qapp" not in request.fixturenames and "qtbot" not in request.fixturenames:
         yield
         return

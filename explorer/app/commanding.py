@@ -46,10 +46,11 @@ class Commanding(QObject):
             "previous-layer": partial(self._move_layer, -1),
             "next-layer": partial(self._move_layer, 1),
             "order": self._order, "scale": self._scale, "zero-unit": self._zero,
-            "scale-down": partial(self._scale_unit, 0.5), "scale-up": partial(self._scale_unit, 2.0),
-            "clear-edits": w.edit_book.clear, "palette": self.palette.open,
+            "scale-down": partial(self._scale_unit, 0.5),
+            "scale-up": partial(self._scale_unit, 2.0),
+            "clear-edits": w.edit_book.clear, "palette": self._palette,
             "theme": w.toggle_theme, "layout-save": self._ask_layout_name,
-            "layout-reset": w.layouts.reset, "tour": self._tour, "keys": self._keys,
+            "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self._keys,
         }  # fmt: skip
         for device in ("auto", "cpu", "cuda"):
             table[f"device-{device}"] = partial(w.choose_device, device)
@@ -124,13 +125,12 @@ class Commanding(QObject):
                 partial(self._window.intake.take_paths, [path]),
             )
 
-    def _tour(self) -> None:
-        from explorer.app.tour import Tour
-
-        self._window.touched()
+    def _palette(self) -> None:
+        self.palette.open()
+        self._window.touched("palette")
 
     def _keys(self) -> None:
-        self.palette.open()
+        self.palette.open("command")
 
     def _focus_knob(self, name: str) -> None:
         self._window.knobs_dock.show()

@@ -1,4 +1,4 @@
-"""Docks: one for each artefact group of the engine, named ``engine:group``; how they first stand."""
+"""Docks: one for each artefact group, named ``engine:group``, and how they first stand."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class Dock(QDockWidget):
 
 
 class EngineDocks:
-    """The docks of the engine in use. All are made, then shown, then restored (the order matters)."""
+    """The docks of the engine in use: all made, then shown, then restored; the order matters."""
 
     def __init__(self, window: QMainWindow) -> None:
         self._window = window

@@ -84,13 +84,13 @@ class EngineRoom(QObject):
         """Ask the runner to open the engine, and open its inputs."""
         window = self._window
         row = window.row
-        values = dict(window.settings.values.knobs.get(row.name, {})) | window.asked_knobs
+        values = dict(window.settings.values.knobs.get(row.name, {})) | dict(window.asked.knobs)
         window.runner.open(row, values, window.device, window.seed)
         window.sources.use(row, window.settings.values.sources.get(row.name))
 
     def first_points(self, row: Row) -> list[str]:
         """Layers to show first: those of last time, else the first worth showing."""
-        asked = self._window.asked_points
+        asked = self._window.asked.points
         return list(asked or self._window.settings.values.ticked.get(row.name) or row.points[:1])
 
     @Slot(object)
@@ -115,6 +115,9 @@ class EngineRoom(QObject):
             window.looking.show(ticked, window.settings.values.layer.get(window.row.name, ""))
         window.centre.send_again()
         window.cards.opened(opened)
+        if window.asked.edits:
+            window.edit_book.put(window.asked.edits, "edits of the command line")
+        window.asked = type(window.asked)()
         window.run_inputs()
 
     @Slot(object)

@@ -32,7 +32,7 @@ class Intake(QObject):
     @Slot(object)
     def take(self, things: Sequence[Dropped]) -> None:
         """Open what was dropped or pasted; of several things for one slot the last stays."""
-        self._window.touched()
+        self._window.touched("source")
         for thing in things:
             self._one(thing)
 
@@ -54,7 +54,7 @@ class Intake(QObject):
     @Slot()
     def camera(self) -> None:
         """Open the first camera in the first slot that takes a picture."""
-        self._window.touched()
+        self._window.touched("source")
         row = self._window.row
         slot = next((s for s, kind in row.inputs.items() if kind.startswith("image")), None)
         if slot is None:
@@ -91,10 +91,10 @@ class Intake(QObject):
     def slot_wants(self, slot: str, what: str) -> None:
         """A button of a slot's row."""
         if what == "sample":
-            self._window.touched()
+            self._window.touched("source")
             self._window.sources.give_sample(slot)
         elif what == "camera":
-            self._window.touched()
+            self._window.touched("source")
             self._window.sources.give(slot, f"{CAMERA}0")
         elif self._window.row.inputs[slot].startswith("folder"):
             self.ask_folder(slot)
@@ -104,7 +104,7 @@ class Intake(QObject):
     @Slot(str, str)
     def typed(self, slot: str, text: str) -> None:
         """A text slot's field."""
-        self._window.touched()
+        self._window.touched("source")
         self._window.sources.give(slot, text)
 
     @Slot(object)
@@ -173,7 +173,10 @@ class Intake(QObject):
 
 def describe(path: Path | None) -> str:
     """What a file that nothing here can open is, and what is accepted."""
-    accepted = "Accepted: pictures, clips, folders, texts, weights (.safetensors, .pt) and models (.py, .pt2)."
+    accepted = (
+        "Accepted: pictures, clips, folders, texts, weights (.safetensors, .pt) "
+        "and models (.py, .pt2)."
+    )
     if path is None or not path.exists():
         return f"there is no such file. {accepted}"
     size = path.stat().st_size

@@ -50,7 +50,7 @@ class Looking(QObject):
         if name not in points:
             current = self._window.centre.current
             points = [name if p == current else p for p in points] or [name]
-        self._window.touched()
+        self._window.touched("layer")
         self.show(points, name)
 
     @Slot(object)
@@ -58,7 +58,7 @@ class Looking(QObject):
         """A tick was set or taken away: the newest one becomes the large one."""
         before = self._window.centre.points()
         new = [p for p in points if p not in before]
-        self._window.touched()
+        self._window.touched("layer")
         self._window.centre.show_points(points, new[-1] if new else self._window.centre.current)
 
     @Slot(str)
@@ -109,7 +109,7 @@ class Looking(QObject):
             self.selected.pop(point, None)
             return
         self.selected[point] = unit
-        self._window.touched()
+        self._window.touched("unit")
 
     @Slot(object)
     def on_group_view(self, view: View) -> None:
@@ -169,7 +169,7 @@ class Looking(QObject):
         self._window.knobs.set_by_gesture(*gesture)
 
     def panel_in_use(self) -> Panel | None:
-        """The panel that has the focus, else the large one of the middle, else any with a picture."""
+        """The panel with the focus, else the large one of the middle, else any with a picture."""
         from explorer.panels.panel import Panel
 
         widget = QApplication.focusWidget()

@@ -1,4 +1,4 @@
-"""The input dock's rows: one a slot, each a drop target with name, thumbnail and ways to fill it."""
+"""The input dock's rows: one a slot, a drop target with name, thumbnail and ways to fill it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From nothing to a painted window: application, fonts, theme; one line where there is no display."""
+"""From nothing to a painted window; one line where there is no display."""
 
 from __future__ import annotations
 

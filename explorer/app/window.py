@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget, QToolBar, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget, QToolBar, QVBoxLayout, QWidget
 
 from explorer.app.actions import Commands
+from explorer.app.card import HintStrip
 from explorer.app.cards import Cards
 from explorer.app.centre import Centre
 from explorer.app.commanding import Commanding
@@ -31,12 +33,13 @@ from explorer.app.saving import Saving
 from explorer.app.settings import Settings
 from explorer.app.sources import Source, Sources
 from explorer.app.status import StatusBar
+from explorer.app.tour import Tour
 from explorer.app.transport import Transport
 from explorer.core.registry import Row, table
 from explorer.panels.theme import THEMES, style_sheet
 
 if TYPE_CHECKING:
-    from explorer.views import Frame
+    from explorer.views import Edit, Frame
 
 DEFAULT = "classify"
 SIZE = (1440, 900)
@@ -45,13 +48,24 @@ LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockW
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command line wants beyond engine and inputs; it counts for the first engine opened."""
+
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+
 class Window(QMainWindow):
-    """Everything a person sees. Nothing here imports torch, pyqtgraph or cv2 before the first paint."""
+    """Everything a person sees. torch, pyqtgraph and cv2 are imported after the first paint."""
 
     painted = Signal()  # the first picture of the window is on the screen
     awoken = Signal()  # pyqtgraph and cv2 are imported, panels stand in the docks
+    shown = Signal(object)  # Frame: it is on the screen
     idle = Signal()  # the runner has nothing more to do for what was asked
     _loaded = Signal()
+    _statuses = Signal(object)  # weights name to present, imported or missing
 
     def __init__(
         self,
@@ -63,6 +77,7 @@ class Window(QMainWindow):
         paths: Sequence[str] = (),
         device: str = "",
         seed: int = 0,
+        asked: Asked | None = None,
     ) -> None:
         super().__init__()
         self.setObjectName("layerscope")
@@ -72,8 +87,7 @@ class Window(QMainWindow):
         self.device = device or self.settings.values.device
         self.seed = seed
         self.runner = runner if runner is not None else self._own_runner()
-        self.asked_knobs: dict[str, Any] = {}
-        self.asked_points: list[str] = []
+        self.asked = asked if asked is not None else Asked()
         self.closing = self.awake = self.arranged = False
         self.row = self._first_row(engine)
         self._paths = list(paths)
@@ -111,7 +125,8 @@ class Window(QMainWindow):
         self.layers, self.engines = LayerTree(), EngineList(self.rows)
         self.knobs, self.edit_list = KnobsPanel(self.history), EditList(self.edit_book)
         self.centre = Centre(self)
-        self.setCentralWidget(self.centre)
+        self.hint = HintStrip(self, seen=self.settings.values.hint_seen)
+        self.setCentralWidget(_stacked(self.hint, self.centre))
         self.transport = Transport(self.commands)
         self.timeline: Any = None  # made when pyqtgraph is there
         self.status_bar = StatusBar(self)
@@ -127,6 +142,7 @@ class Window(QMainWindow):
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
+        self.tour = Tour(self, self.find_part)
         self.commanding = Commanding(self)
 
     def _dock(self, name: str, title: str, first: QWidget, *others: QWidget) -> Dock:
@@ -161,10 +177,16 @@ class Window(QMainWindow):
         runner.torch_loaded.connect(self.cards.on_torch, queued)
         runner.frame_moved.connect(self.transport.show_frame, queued)
         runner.source_ended.connect(self.playing.on_end, queued)
+        runner.weights_ready.connect(self.cards.on_weights, queued)
+        runner.trained.connect(self.cards.on_trained, queued)
         self._loaded.connect(self._on_loaded, queued)
+        self._statuses.connect(self.engines.set_statuses, queued)
         self.sources.changed.connect(self._on_source)
         self.sources.complete.connect(self.run_inputs)
-        self.engines.chosen.connect(self.room.open)
+        self.hint.dismissed.connect(self._hint_seen)
+        self.engines.chosen.connect(self._on_engine)
+        self.engines.fetch_wanted.connect(self.cards.fetch)
+        self.status_bar.cancel_wanted.connect(self.cancel)
         self.edit_book.changed.connect(self._on_edits)
         self.knobs.changed.connect(self._on_knob)
         self.centre.dropped.connect(self.intake.take)
@@ -208,6 +230,14 @@ class Window(QMainWindow):
         import explorer.panels.timeline  # noqa: F401
 
         self._loaded.emit()
+        self.look_at_weights()
+
+    def look_at_weights(self) -> None:
+        """In the reading thread: which weights are here, for the list of engines."""
+        from explorer.core.weights import WeightStore
+
+        store = WeightStore([w for row in self.rows.values() for w in row.weights])
+        self._statuses.emit({name: store.status(name) for name in store.rows})
 
     @Slot()
     def _on_loaded(self) -> None:
@@ -271,6 +301,11 @@ class Window(QMainWindow):
         self.playing.back_to_now()
         self.runner.set_knob({name: value})
 
+    @Slot(str)
+    def _on_engine(self, name: str) -> None:
+        self.touched("engine")
+        self.room.open(name)
+
     @Slot(object)
     def _on_edits(self, edits: object) -> None:
         self.runner.set_edits(edits)
@@ -300,7 +335,8 @@ class Window(QMainWindow):
         parts: list[Any] = [
             *docks, self.commands, self.layers, self.engines, self.knobs, self.edit_list,
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
-            self.commanding.palette, self.timeline, *self.presenter.groups.values(),
+            self.commanding.palette, self.timeline, self.hint, self.tour,
+            *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:
             if part is not None:
@@ -314,9 +350,22 @@ class Window(QMainWindow):
         """One line in the status bar."""
         self.status_bar.show_message(text)
 
-    def touched(self) -> None:
-        """The first thing a person does takes the hint away for good."""
-        self.cards.hide_hint()
+    def touched(self, event: str = "") -> None:
+        """Something was done: the hint goes for good, and the tour may go on."""
+        self.hint.dismiss()
+        self.tour.did(event)
+
+    @Slot()
+    def _hint_seen(self) -> None:
+        self.settings.values.hint_seen = True
+
+    def find_part(self, name: str) -> QWidget | None:
+        """The control that the tour calls by this name."""
+        parts: dict[str, QWidget] = {
+            "input": self.engine_docks.docks["input"], "layers": self.layers_dock,
+            "maps": self.centre, "engines": self.engines_dock, "status": self.status_bar,
+        }  # fmt: skip
+        return parts.get(name)
 
     def note_frame(self, frame: Frame) -> None:
         """A frame has come: count it and lengthen the timeline."""
@@ -325,6 +374,9 @@ class Window(QMainWindow):
 
     def show_times(self, frame: Frame, draw_ms: float) -> None:
         """Milliseconds of the frame on the screen, for the status bar."""
+        self.status_bar.note_frame(frame.milliseconds, draw_ms)
+        self.status_bar.note_dropped(self.runner.dropped)
+        self.shown.emit(frame)
 
     def later(self, work: Callable[[], None]) -> None:
         """Do something when the events at hand are done."""
@@ -352,7 +404,18 @@ class Window(QMainWindow):
             self.settings.save()
             if self.saving.film is not None:
                 self.saving.film.stop()
-            self.cards.close()
+            self.tour.end()
             self.runner.stop(STOP_MS)
             self.sources.close()
         super().closeEvent(event)
+
+
+def _stacked(above: QWidget, below: QWidget) -> QWidget:
+    """Two widgets one above the other; the lower takes the room."""
+    whole = QWidget()
+    column = QVBoxLayout(whole)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    column.addWidget(above)
+    column.addWidget(below, 1)
+    return whole

@@ -1,4 +1,4 @@
-"""A runner without torch: answers each request at once with frames made of numpy, for window tests."""
+"""A runner without torch: answers each request at once with frames made of numpy."""
 
 from __future__ import annotations
 

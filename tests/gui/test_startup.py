@@ -69,7 +69,7 @@ def test_without_a_display_one_line_names_what_works(tmp_path: object) -> None:
 
 
 def test_the_toolkit_loses_no_references(qapp: object) -> None:
-    """PySide6 6.12.0 on Python 3.11 loses one reference to True an emit and aborts after about 1,600."""
+    """PySide6 6.12.0 on Python 3.11 loses a reference an emit and aborts after about 1,600."""
     from PySide6.QtCore import QObject, Signal
 
     class Emitter(QObject):

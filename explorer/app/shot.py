@@ -1,0 +1,175 @@
+"""A picture of the real window without a display, as `layerscope shot` takes it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QEventLoop, QObject, QTimer, Slot
+
+if TYPE_CHECKING:
+    from explorer.app.runner import Failure
+    from explorer.app.window import Window
+    from explorer.views import Edit
+
+QUIET_MS = 500  # nothing came for so long after the run had ended: all is on the screen
+PATIENCE = 180.0  # s
+
+
+class ShotFailed(RuntimeError):
+    """No picture was taken; ``kind`` is that of the runner's failure, or "input"."""
+
+    def __init__(self, message: str, kind: str = "input", details: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.details = details
+
+
+def shot(
+    out: Path,
+    paths: Sequence[str] = (),
+    *,
+    engine: str = "",
+    size: tuple[int, int] = (1440, 900),
+    theme: str = "dark",
+    layout: str = "",
+    values: Mapping[str, Any] | None = None,
+    capture: Sequence[str] = (),
+    edits: Sequence[Edit] = (),
+    steps: int = 0,
+    frame: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    patience: float = PATIENCE,
+) -> None:
+    """Open the window offscreen, wait until its run has come to rest, and save what it shows.
+
+    Args:
+        out: a PNG; written whole or not at all.
+        paths: dropped on the window. Without one the engine's own sample runs.
+        layout: a named arrangement that was saved in the window.
+        values: knobs by name, typed or as text. ``capture``: layers to tick.
+        steps: stop after so many steps of an optimisation (0: when it ends, or after the first).
+        frame: of a clip.
+        patience: seconds until it gives up.
+
+    Raises:
+        ShotFailed: the engine, an input or a layer's name was no good, or it took too long.
+        OSError: the picture cannot be written.
+    """
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from explorer.app.saving import write_png
+    from explorer.app.settings import Settings
+    from explorer.app.start import application
+    from explorer.app.window import Asked, Window
+
+    app = application(theme)
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = Settings(Path(scratch) / "settings.json")  # the user's own stay as they are
+        settings.values.layouts = dict(Settings().values.layouts)
+        settings.values.theme, settings.values.hint_seen = theme, True
+        asked = Asked(dict(values or {}), tuple(capture), tuple(edits))
+        window = Window(
+            settings=settings, engine=engine, paths=paths, device=device, seed=seed, asked=asked
+        )
+        window.resize(*size)
+        window.show()
+        try:
+            _Waiting(window, steps, frame, layout).wait(patience)
+            window.probe_off()
+            app.processEvents()
+            write_png(window.grab().toImage(), out)
+        finally:
+            window.close()
+
+
+class _Waiting(QObject):
+    """Runs the event loop until the window is at rest, something failed, or patience is over."""
+
+    def __init__(self, window: Window, steps: int, frame: int | None, layout: str) -> None:
+        super().__init__()
+        self._window = window
+        self._steps, self._frame, self._layout = steps, frame, layout
+        self._failure: Failure | None = None
+        self._refusal = ""
+        self._idle = False
+        self._late = False
+        self._loop = QEventLoop()
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.setInterval(QUIET_MS)
+        self._quiet.timeout.connect(self._rested)
+        window.shown.connect(self._shown)
+        window.idle.connect(self._ended)
+        window.runner.failed.connect(self._failed)
+        window.sources.refused.connect(self._refused)
+        window.awoken.connect(self._arranged)
+
+    def wait(self, patience: float) -> None:
+        """Return when the window is at rest."""
+        end = QTimer(self)
+        end.setSingleShot(True)
+        end.timeout.connect(self._give_up)
+        end.start(int(1000 * patience))
+        begun = time.monotonic()
+        self._loop.exec()
+        end.stop()
+        if self._failure is not None:
+            failure = self._failure
+            line = " ".join(filter(None, (failure.cause, failure.remedy)))
+            raise ShotFailed(line, failure.kind, failure.details)
+        if self._refusal:
+            raise ShotFailed(self._refusal)
+        if self._late:
+            waited = time.monotonic() - begun
+            raise ShotFailed(f"nothing at rest after {waited:.0f} s; try fewer --steps", "engine")
+
+    @Slot()
+    def _arranged(self) -> None:
+        if self._layout:
+            problem = self._window.layouts.restore(self._layout)
+            if problem:
+                self._refusal = problem
+                self._loop.quit()
+
+    @Slot(object)
+    def _shown(self, frame: Any) -> None:
+        self._quiet.stop()
+        enough = self._steps and frame.step + 1 >= self._steps
+        if self._frame is not None and self._window.playing.playing:
+            self._window.playing.set_playing(playing=False)
+            self._window.playing.seek(self._frame)
+        elif enough or (not self._steps and self._frame is None and not frame.last):
+            self._window.playing.set_playing(playing=False)
+            self._idle = True
+        if self._idle:
+            self._quiet.start()
+
+    @Slot()
+    def _ended(self) -> None:
+        self._idle = True
+        self._quiet.start()
+
+    @Slot()
+    def _rested(self) -> None:
+        if self._window.presenter.frame is not None:
+            self._loop.quit()
+
+    @Slot(object)
+    def _failed(self, failure: Failure) -> None:
+        self._failure = failure
+        self._loop.quit()
+
+    @Slot(object)
+    def _refused(self, refusal: Any) -> None:
+        self._refusal = refusal.message
+        self._loop.quit()
+
+    @Slot()
+    def _give_up(self) -> None:
+        self._late = True
+        self._loop.quit()
