@@ -75,7 +75,7 @@ def measure(network: nn.Module, part: tuple[Tensor, Tensor]) -> tuple[float, flo
     """Mean cross-entropy in nat and share of wrong answers, in eval mode."""
     mode = network.training
     network.eval()
-    logits = torch.cat([network(x) for x in part[0].split(400)])
+    logits = torch.cat([network(x) for x in torch.split(part[0], 400)])
     network.train(mode)
     loss = F.cross_entropy(logits, part[1])
     return float(loss), float((logits.argmax(1) != part[1]).float().mean())
@@ -104,7 +104,7 @@ def train(network: nn.Module, host: Host, rate: float, resume: Checkpoint | None
         picks = torch.randint(len(digits.train[1]), (BATCH,), generator=generator).to(host.device)
         loss = F.cross_entropy(network(digits.train[0][picks]), digits.train[1][picks])
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         log.add(step, float(loss.detach()), network)
         if step % MEASURE_EVERY == 0 or step == STEPS:

@@ -22,12 +22,12 @@ class Taps:
 
 
 def taps(network: nn.Module) -> Taps:
-    """Gatys' layers for VGG, after ReLU; the end of each resolution for EfficientNet."""
+    """Gatys' layers for VGG, after ReLU; for EfficientNet the stem and the end of each resolution."""
     if isinstance(network, VGG):
         blocks = range(1, 6)
         return Taps(tuple(f"conv{b}_1" for b in blocks), tuple(f"conv{b}_2" for b in blocks))
     names = tuple(f"_blocks.{b}" for b in EFFICIENTNET_BLOCKS)
-    return Taps(names, names)
+    return Taps(("_act0", *names[1:]), names)
 
 
 def extract(network: nn.Module, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
@@ -55,8 +55,8 @@ def _vgg(network: VGG, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
 def _efficientnet(
     network: EfficientNetLite0, x: Tensor, wanted: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
     x = network._act0(network._bn0(network._conv_stem(network._pad(x))))
+    found = {"_act0": x} if "_act0" in wanted else {}
     for i, block in enumerate(network._blocks):
         x = block(x)
         if f"_blocks.{i}" in wanted:

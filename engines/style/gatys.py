@@ -119,7 +119,7 @@ class Gatys(Engine[StyleParams]):
             return wanted
         return "vgg16-hed" if self.host.has_weights("vgg16-hed") else "efficientnet-lite0"
 
-    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    @torch.enable_grad()
     def run(self, inputs: Inputs, params: StyleParams, memory: Any = None) -> Run:
         """Optimise the canvas; a picture every ``show_every`` steps, until ``steps`` or a stop."""
         how = convention(self._weights)
