@@ -49,11 +49,13 @@ def carries(mime: QMimeData) -> bool:
     return mime.hasUrls() or mime.hasImage() or mime.hasText()
 
 
-def read_mime(mime: QMimeData, slot: str = "") -> list[Dropped]:
+def read_mime(mime: QMimeData | None, slot: str = "") -> list[Dropped]:
     """What the data holds: files first, else a picture, else a text; nothing when empty.
 
     A file that is not there is a Dropped of kind ``unknown``; a web address is ``address``.
     """
+    if mime is None:  # an empty clipboard
+        return []
     if mime.hasUrls() and mime.urls():
         local = [Path(u.toLocalFile()) for u in mime.urls() if u.isLocalFile()]
         if local:

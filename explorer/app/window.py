@@ -206,6 +206,7 @@ class Window(QMainWindow):
         if not self.arranged:
             self.arranged = True
             self.layouts.restore_last()
+            self.layers.tree.setFocus()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """After the first one, load what is heavy."""

@@ -11,7 +11,7 @@ import pytest
 from dragging import drop, mime_of
 from PySide6.QtCore import QMimeData, QUrl
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QApplication, QGraphicsView
+from PySide6.QtWidgets import QApplication, QGraphicsView, QLabel, QPushButton
 
 from explorer.app.drop import Dropped, fitting, pixels_of, read_mime, wanted
 from explorer.core.registry import Row
@@ -45,7 +45,13 @@ def image_of(window: Any) -> Any:
 
 
 def card_text(window: Any) -> str:
-    return " ".join(card.text() for card in window.cards.shown())
+    labels = [label for card in window.cards.shown() for label in card.findChildren(QLabel)]
+    return " ".join(label.text() for label in labels)
+
+
+def press(window: Any, text: str) -> None:
+    buttons = [b for card in window.cards.shown() for b in card.findChildren(QPushButton)]
+    next(b for b in buttons if b.text() == text).click()
 
 
 def test_a1_1_a_photo_dropped_on_the_maps_runs(window: Any, qtbot: Any, photo: Path) -> None:
@@ -158,7 +164,7 @@ def test_a6_2_weights_of_an_engine_offer_to_load_into_it(
     assert drop(window, mime_of(path))
     qtbot.waitUntil(lambda: bool(window.cards.shown()), timeout=30_000)
     assert row.name in card_text(window)
-    window.cards.shown()[0].button(f"Load into {window.row.title}").click()
+    press(window, f"Load into {window.row.title}")
     assert window.runner.asked.fetched == [f"{row.name} from {path}"]
 
 
