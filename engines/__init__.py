@@ -262,7 +262,7 @@ CATALOG = [
             "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrices"},
             "loss": {"kinds": ["Curve"], "area": "bottom", "title": "Loss"},
         },
-        "points": [],
+        "points": ["style3", "style1", "style2", "style4", "style5", "content4"],
         "layout": "style",
         "weights": [VGG16_HED, VGG16, VGG19, EFFICIENTNET_LITE0],
     },

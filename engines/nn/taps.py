@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.vgg import CONVENTIONS, VGG, layers
-from explorer.api import Preprocess
+from explorer.api import Preprocess, Probe
 
 EFFICIENTNET_BLOCKS = (0, 2, 4, 10, 15)  # last block at each of the strides 2, 4, 8, 16, 32
 
@@ -22,12 +22,36 @@ class Taps:
 
 
 def taps(network: nn.Module) -> Taps:
-    """Gatys' layers for VGG, after ReLU; for EfficientNet the stem and the end of each resolution."""
+    """Gatys' layers for VGG, after ReLU; stem and end of each resolution for EfficientNet."""
     if isinstance(network, VGG):
         blocks = range(1, 6)
         return Taps(tuple(f"conv{b}_1" for b in blocks), tuple(f"conv{b}_2" for b in blocks))
     names = tuple(f"_blocks.{b}" for b in EFFICIENTNET_BLOCKS)
     return Taps(("_act0", *names[1:]), names)
+
+
+class Tapped(nn.Module):
+    """A backbone whose taps pass through capture points of the same names for every backbone.
+
+    ``style1`` to ``style5`` and ``content1`` to ``content5``, shallow to deep.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.taps = taps(backbone)
+        for depth in range(1, 6):
+            self.add_module(f"style{depth}", Probe())
+            self.add_module(f"content{depth}", Probe())
+
+    def forward(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+        """Outputs of the wanted taps (1, C, H, W)."""
+        found = extract(self.backbone, x, wanted)
+        for side, names in (("style", self.taps.style), ("content", self.taps.content)):
+            for depth, name in enumerate(names, start=1):
+                if name in found:
+                    found[name] = self.get_submodule(f"{side}{depth}")(found[name])
+        return found
 
 
 def extract(network: nn.Module, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.loading import load_state
-from engines.nn.taps import convention, extract, feed, taps
+from engines.nn.taps import Tapped, convention, feed
 from engines.nn.vgg import VGG
 from engines.style.canvas import Descent
 from engines.style.objective import Objective
@@ -100,6 +100,8 @@ class Gatys(Engine[StyleParams]):
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Matrix, Curve, Field)
     optimises: ClassVar[bool] = True
 
+    network: Tapped
+
     def build(self, params: StyleParams) -> nn.Module:
         """Load the features, frozen."""
         self._weights = self._choose(params.features)
@@ -112,7 +114,7 @@ class Gatys(Engine[StyleParams]):
             network = VGG(19 if self._weights == "vgg19" else 16, head=False, pool=pool)  # type: ignore[arg-type]
             tensors = {k: v for k, v in tensors.items() if k.startswith("features.")}
         load_state(network, tensors, self._weights)
-        return network.requires_grad_(False)
+        return Tapped(network).requires_grad_(False)
 
     def _choose(self, wanted: str) -> str:
         if wanted != "auto":
@@ -128,9 +130,10 @@ class Gatys(Engine[StyleParams]):
         pictures = Pictures(self._about(params), affine)
 
         def features(x: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
-            return extract(self.network, place(feed(x, how), affine), names)
+            found: dict[str, Tensor] = self.network(place(feed(x, how), affine), names)
+            return found
 
-        objective = Objective(features, taps(self.network), content, style)
+        objective = Objective(features, self.network.taps, content, style)
         descent = Descent(objective, start(content, params, self.noise(content, params)))
         params = yield pictures.image("content", content)
         params = yield pictures.image("style", style)

@@ -22,12 +22,13 @@ from engines.nn.gram import (
     style_gradient,
     total_variation,
 )
-from engines.nn.taps import Taps, extract, feed, taps
+from engines.nn.taps import Tapped, Taps, extract, feed, taps
 from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
 from engines.style.gatys import Gatys, StyleParams, start
 from engines.style.objective import Objective
 from explorer.api import Curve, ImageInput, Matrix, gram, prepare
+from explorer.core import registry
 
 LAYERS = ("a", "b", "c", "d", "e")
 
@@ -262,7 +263,7 @@ def test_taps_of_the_classifier_are_its_stages() -> None:
     found = extract(network, x, taps(network).style)
     shapes = {name: tuple(f.shape[1:]) for name, f in found.items()}
     assert list(shapes.values()) == [
-        (16, 32, 32),
+        (32, 32, 32),
         (24, 16, 16),
         (40, 8, 8),
         (112, 4, 4),
@@ -273,6 +274,21 @@ def test_taps_of_the_classifier_are_its_stages() -> None:
     block.register_forward_hook(lambda _m, _i, y: kept.append(y))
     network(x)
     assert torch.equal(kept[0], found["_blocks.15"])
+
+
+@pytest.mark.parametrize("backbone", [VGG(16, head=False), EfficientNetLite0()])
+def test_the_taps_are_capture_points_of_one_name_for_both(backbone: nn.Module) -> None:
+    network = Tapped(backbone).eval()
+    seen: dict[str, Tensor] = {}
+    for name in ("style2", "content4"):
+        network.get_submodule(name).register_forward_hook(
+            lambda _m, _i, y, name=name: seen.update({name: y})
+        )
+    style, content = taps(backbone).style[1], taps(backbone).content[3]
+    found = network(torch.rand(1, 3, 64, 64, generator=seeded()), (style, content))
+    assert torch.equal(seen["style2"], found[style])
+    assert torch.equal(seen["content4"], found[content])
+    assert set(registry.table()["style"].points) <= {name for name, _ in network.named_modules()}
 
 
 @pytest.mark.parametrize("weights", ["vgg16-hed", "vgg16"])
@@ -331,7 +347,7 @@ INPUTS = {"content": a_photo(1), "style": a_photo(2)}
 def an_engine(params: StyleParams, host: Host | None = None) -> Gatys:
     engine = Gatys()
     engine.host = host or Host("vgg16-hed")
-    engine.network = engine.build(params).eval()
+    engine.network = engine.build(params).eval()  # type: ignore[assignment]
     return engine
 
 
