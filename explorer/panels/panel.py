@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QIODevice, QPoint, QSaveFile, QSize, Qt, Signal
-from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QImage, QPainter, QPalette
+from PySide6.QtCore import QByteArray, QIODevice, QPoint, QSaveFile, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QGuiApplication,
+    QImage,
+    QImageWriter,
+    QPainter,
+    QPalette,
+)
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
@@ -126,19 +133,27 @@ class Panel(QWidget):
 
     def picture(self, scale: float = 1) -> QImage:
         """What is shown, with title and colour bar, ``scale`` times as dense as the screen."""
-        self.header.flush()
+        self._settle()
         made = QImage(self.size() * scale, QImage.Format.Format_ARGB32_Premultiplied)
         made.setDevicePixelRatio(scale)
         made.fill(self.theme.colour("panel"))
         self.render(made, QPoint())
         return made
 
+    def _settle(self) -> None:
+        """Bring words and places up to date before the panel is drawn into a file."""
+        self.header.flush()
+        for widget in (self, self.header):
+            layout = widget.layout()
+            if layout is not None:
+                layout.activate()
+
     def svg(self, path: str | Path) -> bool:
         """Write what is shown as SVG: text and lines as vectors, pictures as embedded pixels."""
         file = QSaveFile(str(path))
         if not file.open(QIODevice.OpenModeFlag.WriteOnly):
             return False
-        self.header.flush()
+        self._settle()
         generator = QSvgGenerator()
         generator.setOutputDevice(file)
         generator.setSize(QSize(self.width(), self.height()))
@@ -172,7 +187,7 @@ class Panel(QWidget):
         if not file.open(QIODevice.OpenModeFlag.WriteOnly):
             raise OSError(f"cannot write {path}: {file.errorString()}")
         if suffix == ".png":
-            written = self.picture(2).save(file, b"PNG")
+            written = QImageWriter(file, QByteArray(b"png")).write(self.picture(2))
         else:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **self.arrays())
