@@ -110,7 +110,7 @@ class MapsPanel(Panel):
         first = old is None or (old.shape, old.kind) != (rendered.shape, rendered.kind)
         self.point = rendered.view.point
         self.page = UnitPage.of(rendered, self.page_number)
-        again = first or not np.array_equal(self.page.units, old.order if old else ())
+        again = first or old is None or old.view != rendered.view
         if self.body.currentWidget() is not self.body.content:
             self.body.setCurrentWidget(self.body.content)
         self._draw(first=again)
@@ -355,10 +355,8 @@ class MapsPanel(Panel):
             return
         position, x, y = found
         cell_y, cell_x = page.cell(x, y)
-        self._point_at(int(page.units[position]), cell_y, cell_x, page.on_input(x, y))
-        about = page.about(position, y, x)
-        words = page.probe_words(int(page.units[position]), cell_y, cell_x, about)
-        self.probed.emit(Probed(words, self._at))
+        cell = int(page.units[position]), cell_y, cell_x
+        self._point_at(cell, page.on_input(x, y), page.about(position, y, x))
 
     def _on_detail_hover(self, at: XY | None) -> None:
         page = self.page
@@ -369,15 +367,16 @@ class MapsPanel(Panel):
             self.probed.emit(None)
             return
         affine, x, y = page.rendered.affine, int(at[0]), int(at[1])
-        self._point_at(self.selected, y, x, affine.to_input(*at) if affine else None)
         value = "…" if self._exact is None else number_text(float(self._exact[1][y, x]), 5)
-        self.probed.emit(Probed(page.probe_words(self.selected, y, x, value), self._at))
+        self._point_at((self.selected, y, x), affine.to_input(*at) if affine else None, value)
 
-    def _point_at(self, unit: int, y: int, x: int, on_input: XY | None) -> None:
-        page = cast("UnitPage", self.page)
-        moved, self._hovered, self._at = self._hovered != (unit, y, x), (unit, y, x), on_input
+    def _point_at(self, cell: tuple[int, int, int], on_input: XY | None, about: str) -> None:
+        """Tell what the picture knows of (unit, y, x), and ask for the exact value."""
+        page, (unit, y, x) = cast("UnitPage", self.page), cell
+        moved, self._hovered, self._at = self._hovered != cell, cell, on_input
         self._mark()
         self._offer_tooltip(unit)
+        self.probed.emit(Probed(page.probe_words(unit, y, x, about), on_input))
         if moved:
             self.value_wanted.emit((page.rendered.handle, unit, y, x))
 
