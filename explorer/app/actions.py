@@ -158,6 +158,7 @@ class Commands(QObject):
         app = QApplication.instance()
         if isinstance(app, QApplication):
             app.focusChanged.connect(self._focus_moved)
+            self._focus_moved(None, QApplication.focusWidget())
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
@@ -261,6 +262,8 @@ class Commands(QObject):
         action.setObjectName(row.id)
         action.setStatusTip(row.help)
         action.setCheckable(row.checkable)
+        # With an icon, most styles show no tick beside it.
+        action.setIconVisibleInMenu(not row.checkable)
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         if row.group:
             group = self._groups.setdefault(row.group, QActionGroup(self))

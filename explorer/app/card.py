@@ -1,4 +1,4 @@
-"""Cards that stand in a dock in place of its content: failed, empty, loading, asking for consent."""
+"""Cards in place of a dock's content (failed, empty, loading, asking for consent), and strips."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class ErrorCard(Card):
 
     def _toggle(self) -> None:
         self.details.setVisible(self.details.isHidden())
-        self.toggle.setText("Hide details" if self.details.isVisible() else "Details")
+        self.toggle.setText("Details" if self.details.isHidden() else "Hide details")
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._text)
@@ -215,7 +215,7 @@ class ConsentCard(Card):
         self.add_text(
             "It can do on this computer whatever you can. Run it only if you trust it.", "warn"
         )
-        self.no = self.add_button("Do not", tip="Leave the file alone (Esc)", slot=leave)
+        self.no = self.add_button("Do not", tip="Leave the file alone", slot=leave)
         self.yes = self.add_button("Run it", tip=f"Run the code in {name}", slot=run)
         self.close_row()
         self.set_theme(DARK)

@@ -72,6 +72,7 @@ class LayerTree(QWidget):
         super().__init__(parent)
         self.setAccessibleName("Layers")
         self._ticked: list[str] = []
+        self._chosen = ""  # the current layer, also while the filter hides its row
         self._pending: Sequence[LayerStatistics] = ()
         self._points: frozenset[str] = frozenset()
         self.model = LayerModel(self)
@@ -116,7 +117,7 @@ class LayerTree(QWidget):
 
     def set_layers(self, layers: Iterable[LayerRow]) -> None:
         """Show the modules of a network, folded; current row and ticks stay where they can."""
-        current = self.current()
+        current = self._chosen
         self._silent = True
         self.model.set_layers(layers)
         self._ticked = [n for n in self._ticked if n in self.model.nodes]
@@ -154,6 +155,8 @@ class LayerTree(QWidget):
 
     def set_current(self, name: str) -> None:
         """Make a row the current one, unfolded and in view, without telling."""
+        if name in self.model.nodes:
+            self._chosen = name
         place = self.shown.mapFromSource(self.model.place(name))
         if not place.isValid() or name == self.current():
             return
@@ -199,18 +202,19 @@ class LayerTree(QWidget):
 
     @Slot(str)
     def _filter(self, text: str) -> None:
-        current = self.current()
         before, self._silent = self._silent, True
         self.shown.setFilterFixedString(text.strip())
         if text.strip():
             self.tree.expandAll()
         else:
             self._fold()
-            self.set_current(current)
-        place = self.shown.mapFromSource(self.model.place(current))
+        place = self.shown.mapFromSource(self.model.place(self._chosen))
+        # Qt moves on to a neighbour when the current row is hidden; nobody chose that one.
+        self.tree.setCurrentIndex(place)
         if place.isValid():
             self.tree.scrollTo(place)
         self._silent = before
+        self._describe()
 
     def _fold(self) -> None:
         """Fold by stage; a network that is but one or two long lists is opened."""
@@ -224,6 +228,7 @@ class LayerTree(QWidget):
     def _moved(self) -> None:
         self._describe()
         if not self._silent and self.current():
+            self._chosen = self.current()
             self.current_changed.emit(self.current())
 
     @Slot(str, bool)

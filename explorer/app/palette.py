@@ -158,6 +158,10 @@ class CommandPalette(QFrame):
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
         self._delegate.theme = theme
+        self.setStyleSheet(
+            f"#palette {{ background: {theme['panel']}; border: 1px solid {theme['outline']};"
+            " border-radius: 6px; }"
+        )
         self.list.viewport().update()
 
     def open(self, text: str = "") -> None:

@@ -142,7 +142,7 @@ class StatusBar(QStatusBar):
         if self._started is not None:
             self._show_elapsed(now)
         if self._frames:
-            rate = self._frames / max(now - self._since, 1e-6)
+            rate = min(self._frames / max(now - self._since, 1e-6), 999.9)
             self.fields["fps"].setText(f"fps {rate:5.1f}")
             for name, values in self._sums.items():
                 mean = sum(values) / len(values)

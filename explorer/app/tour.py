@@ -31,22 +31,22 @@ class TourStep:
 
 STEPS: tuple[TourStep, ...] = (
     TourStep("source", "input", "Your own picture",
-             "Drop a photo, a clip or a folder anywhere, paste one with Ctrl+V, or press C for the camera."),
+             "Drop a photo, clip or folder anywhere, paste one (Ctrl+V), or press C for the camera."),
     TourStep("layer", "layers", "Any layer",
-             "Choose a row, or press Ctrl+K, type “layer2” and press Enter. A tick keeps several open."),
+             "Choose a row, or press Ctrl+K, type its name and press Enter. Ticks keep several open."),
     TourStep("unit", "maps", "One unit",
-             "Each tile is one unit. Click a tile: it opens large, and its field is drawn on the photo."),
+             "Each tile is a unit. Click one: it opens large, its field is drawn on the photo."),
     TourStep("edit", "maps", "Touch it",
              "Press X to silence the unit, [ and ] to scale it. Ctrl+Z takes it back."),
     TourStep("engine", "engines", "Another network",
-             "Each engine opens with its own sample and says what to do first. Enter opens the row."),
+             "Each engine opens with its own sample and says what to do first. Enter opens it."),
     TourStep("palette", "status", "Everything else",
              "Ctrl+K finds every command, ? lists the keys, Ctrl+E saves what you see."),
 )  # fmt: skip
 
 
 class Tour(QObject):
-    """Walks through ``steps``; ``find`` gives the widget of a target, or None while it is not there."""
+    """Walks through ``steps``; ``find`` gives the widget of a target, or None if not there."""
 
     ended = Signal()
 
@@ -141,7 +141,7 @@ class Tour(QObject):
 class Bubble(QWidget):
     """Title, text, "n / 6", Skip and Next, with an arrow at the side of its target.
 
-    It is a child of the window as large as itself: everything beside it works as before.
+    It is a child of the window and covers no more than itself: all beside it works as before.
     """
 
     def __init__(self, window: QWidget) -> None:
