@@ -37,7 +37,7 @@ VGG16_HED = {
     "licence": "MIT",
     "data": "ImageNet-1k, then BSDS500 photographs (both research terms)",
     "provenance": "trained",
-    "reader": "engines.nn.readers:keras_vgg16",
+    "reader": "engines.nn.readers:keras_hed",
     "fingerprint": {
         "features.0.weight": (64, 3, 3, 3),
         "features.28.weight": (512, 512, 3, 3),
@@ -215,6 +215,7 @@ CATALOG = [
             "prediction": {"kinds": ["Scores"], "area": "bottom", "title": "Prediction"},
             "layers": {"kinds": ["Curve"], "area": "bottom", "title": "Over depth"},
             "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrix"},
+            "edges": {"kinds": ["Field"], "area": "right", "title": "Edges"},
         },
         "points": [
             "features.11", "features.1", "features.6", "features.13", "features.15", "features.18",

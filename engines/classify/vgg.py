@@ -17,6 +17,7 @@ from explorer.api import (
     Artefact,
     Curve,
     Engine,
+    Field,
     Image,
     ImageInput,
     Inputs,
@@ -68,19 +69,21 @@ class Vgg(Engine[VggParams]):
     """VGG on one picture."""
 
     Params: ClassVar[type[Any]] = VggParams
-    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Curve, Matrix)
+    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Curve, Matrix, Field)
 
     network: VGG
 
     def build(self, params: VggParams) -> nn.Module:
         """Load the chosen file; random weights only where the knob says so."""
-        network = VGG(
-            19 if params.weights.endswith("19") else 16, head=params.weights != "vgg16-hed"
-        )
+        depth = 19 if params.weights.endswith("19") else 16
         if params.weights in RANDOM:
+            network = VGG(depth)
             initialise(network, self.host.generator())
-        else:
-            load_state(network, self.host.weights(params.weights), params.weights)
+            return network
+        tensors = self.host.weights(params.weights)
+        has_edges = any(name.startswith("edges.") for name in tensors)
+        network = VGG(depth, head=params.weights != "vgg16-hed", edges=has_edges)
+        load_state(network, tensors, params.weights)
         return network
 
     def run(self, inputs: Inputs, params: VggParams, memory: Any = None) -> Run:
@@ -96,6 +99,12 @@ class Vgg(Engine[VggParams]):
         yield Image("input/as fed", unprepare(x, how), affine=affine, note=note)
         yield from seen.curves()
         yield field_curve(self.network.depth)
+        if self.network.edges is not None:
+            edges = self.network.edges(seen.block_ends)[0, 0]
+            yield Field(
+                "edges/fused", edges.cpu().numpy(), scale="probability", affine=affine,
+                note="what these weights were trained for last: edge probability (Xie, Tu 2015)",
+            )  # fmt: skip
         kept = Kept(params.layer, seen.gram, out[0] if self.network.classifier else None)
         yield from self.again(kept, params)
         return Outcome(kept=kept)
@@ -130,11 +139,15 @@ class Activity:
         self.active: dict[str, float] = {}
         self.mean: dict[str, float] = {}
         self.gram = torch.zeros(0, 0)
+        self.block_ends: list[Tensor] = []
+        self._ends = {index - 1 for name, index in names.items() if name.startswith("pool")}
 
     def __call__(self, index: int, x: Tensor) -> None:
         """Note one layer's output."""
         if index not in self._names:
             return
+        if index in self._ends:
+            self.block_ends.append(x)
         name = self._names[index]
         self.active[name] = float((x > 0).float().mean())
         self.mean[name] = float(x.mean())

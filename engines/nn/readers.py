@@ -34,3 +34,22 @@ def keras_vgg16(path: Path) -> dict[str, Tensor]:
                 index += 2  # its ReLU
             index += 1  # the pool
     return tensors
+
+
+def keras_hed(path: Path) -> dict[str, Tensor]:
+    """All of a Keras 3 HED file: `keras_vgg16`, and the 1x1 convolutions that make the edge map.
+
+    Those are ``edges.sides.0`` to ``edges.sides.4`` (one a block) and ``edges.fuse``.
+
+    Raises:
+        OSError: not an HDF5 file. KeyError: it has other layers.
+    """
+    tensors = keras_vgg16(path)
+    names = {f"dsn{i + 1}": f"edges.sides.{i}" for i in range(5)} | {"fuse": "edges.fuse"}
+    with h5py.File(path, "r") as file:
+        for theirs, ours in names.items():
+            values = file[f"{theirs}/vars"]
+            kernel = torch.from_numpy(values["0"][()])
+            tensors[f"{ours}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
+            tensors[f"{ours}.bias"] = torch.from_numpy(values["1"][()])
+    return tensors

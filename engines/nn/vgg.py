@@ -6,10 +6,11 @@ ReLUs are not in place: a captured convolution stays what it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.api import IMAGENET_MEAN, IMAGENET_STD, Preprocess
@@ -44,6 +45,24 @@ class Features(nn.Sequential):
         return x
 
 
+class EdgeHead(nn.Module):
+    """Edge probability from the last ReLU of each block: Xie, Tu 2015, HED."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in WIDTHS)
+        self.fuse = nn.Conv2d(len(WIDTHS), 1, 1)
+
+    def forward(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Five (N, C, H / j, W / j) to (N, 1, H, W) in [0, 1]."""
+        size = blocks[0].shape[2:]
+        sides = [
+            F.interpolate(side(x), size, mode="bilinear")
+            for side, x in zip(self.sides, blocks, strict=True)
+        ]
+        return cast("Tensor", self.fuse(torch.cat(sides, 1)).sigmoid())
+
+
 class VGG(nn.Module):
     """VGG of 16 or 19 layers with max or average pooling, with or without its ImageNet head.
 
@@ -51,10 +70,17 @@ class VGG(nn.Module):
         depth: 16 or 19.
         head: with the three fully connected layers; without, ``forward`` gives the last pool.
         pool: average is smoother for style transfer (Gatys 2015, section 2).
+        edges: with the edge network's side convolutions, as ``edges``.
     """
 
     def __init__(
-        self, depth: int = 16, *, head: bool = True, pool: Pool = "max", classes: int = 1000
+        self,
+        depth: int = 16,
+        *,
+        head: bool = True,
+        pool: Pool = "max",
+        edges: bool = False,
+        classes: int = 1000,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -68,6 +94,7 @@ class VGG(nn.Module):
         self.features = Features(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(7) if head else None
         self.classifier = _head(classes) if head else None
+        self.edges = EdgeHead() if edges else None
 
     def forward(self, x: Tensor, watch: Watch | None = None) -> Tensor:
         """(N, 3, H, W) to logits (N, classes), or to (N, 512, H / 32, W / 32) without a head."""
