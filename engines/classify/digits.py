@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nn.resnet import initialise
-from explorer.api import Affine, Artefact, Checkpoint, Curve, Host, Scores, Training, place
+from explorer.api import Affine, Artefact, Checkpoint, Curve, Host, Scores, Training
 
 STEPS = 600
 BATCH = 128
@@ -46,7 +46,7 @@ def picture(pixels: np.ndarray[Any, Any], ink: str) -> tuple[Tensor, Affine]:
     small = F.interpolate(square[None, None], (8, 8), mode="area")
     x = enlarge((small * 16).round().clamp(0, 16))
     affine = Affine(side / 16, side / 16, -float(left), -float(top))
-    return place(x, affine), affine
+    return x, affine
 
 
 def enlarge(levels: Tensor) -> Tensor:

@@ -30,12 +30,12 @@ from explorer.api import (
     ImageInput,
     Inputs,
     Matrix,
-    Outcome,
     Preprocess,
     Run,
     Scores,
     Training,
     knob,
+    place,
     prepare,
     unprepare,
 )  # fmt: skip
@@ -62,19 +62,9 @@ class ResNetParams:
     ink: str = knob(
         "auto", choices=("auto", "bright", "dark"), help="of a digit, against its paper"
     )
-    top: int = knob(5, low=1, high=20, effect="again", help="classes in the list")
     rate: float = knob(
         0.1, low=1e-4, high=1.0, log=True, effect="live", help="learning rate, when it is trained"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Logits (classes,) of the whole network and of the one with switches."""
-
-    whole: Tensor
-    switched: Tensor
-    changed: str
 
 
 class ResNets(Engine[ResNetParams]):
@@ -117,24 +107,10 @@ class ResNets(Engine[ResNetParams]):
         yield depth.switches(plain=plain)
         if self._degradation is not None:
             yield from self._degradation.artefacts()
-        changed = describe(off, params.alpha, names)
-        kept = Kept(switched if whole is None else whole, switched, changed)
-        yield from self.again(kept, params)
-        return Outcome(kept=kept)
-
-    def again(self, kept: Kept, params: ResNetParams) -> Iterator[Artefact]:
-        """Both predictions, side by side."""
-        for item, logits, note in (
-            ("before", kept.whole, "the whole network"),
-            ("after", kept.switched, kept.changed),
-        ):
-            if len(logits) == 10:
-                probabilities = logits.softmax(0).cpu().numpy()
-                best = int(logits.argmax())
-                yield Scores(f"prediction/{item}", probabilities, [str(i) for i in range(10)],
-                             target=("fc", best), note=f"{note}: reads {best}")  # fmt: skip
-            else:
-                yield top_scores(f"prediction/{item}", logits, params.top, point="fc", note=note)
+        before = switched if whole is None else whole
+        yield prediction("before", before, "the whole network")
+        yield prediction("after", switched, describe(off, params.alpha, names))
+        return None
 
     def train(
         self, inputs: Inputs, params: ResNetParams, resume: Checkpoint | None = None
@@ -152,13 +128,28 @@ class ResNets(Engine[ResNetParams]):
             return x, affine, "224 px centre crop"
         x, affine = digits.picture(photo.pixels, params.ink)
         note = "reduced to 8x8 in 17 greys and enlarged to 16x16, as the network was trained"
-        return x.to(self.host.device), affine, note
+        return place(x.to(self.host.device), affine), affine, note
 
     def _fed(self, x: Tensor, affine: Affine, note: str) -> Image:
         if isinstance(self.network, ResNet):
             return Image("input/as fed", unprepare(x, PREPROCESS), affine=affine, note=note)
         pixels = (x[0, 0] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
         return Image("input/as fed", pixels[..., None].repeat(3, 2), affine=affine, note=note)
+
+
+def prediction(item: str, logits: Tensor, note: str) -> Scores:
+    """All ten digits in their order, or the best five classes."""
+    if len(logits) != 10:
+        return top_scores(f"prediction/{item}", logits, point="fc", note=note)
+    best = int(logits.argmax())
+    labels = [str(digit) for digit in range(10)]
+    return Scores(
+        f"prediction/{item}",
+        logits.softmax(0).cpu().numpy(),
+        labels,
+        target=("fc", best),
+        note=f"{note}: reads {best}",
+    )
 
 
 def digit_net(name: str) -> DigitNet:
