@@ -119,8 +119,12 @@ class Header(QWidget):
         rows.addWidget(self.caption)
 
     def show_lines(self, title: str, facts: str = "", caption: str = "", warning: str = "") -> None:
-        """Set all four texts; at once when the title or the warning changed, else at 4 Hz."""
+        """Set all four texts; at once when title, warning or presence changed, else at 4 Hz."""
         changed = (title, warning) != (self.title.text(), self.warning.text())
+        changed |= (bool(facts), bool(caption)) != (
+            bool(self.facts.text()),
+            bool(self.caption.text()),
+        )
         self._wanted = (title, facts, caption, warning)
         wait = REFRESH_SECONDS - (time.monotonic() - self._shown_at)
         if changed or wait <= 0:

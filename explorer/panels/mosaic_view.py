@@ -35,10 +35,12 @@ class MosaicView(PictureView):
         self.page: UnitPage | None = None
         self.layout_now: Layout | None = None
         self.edited_units: tuple[int, ...] = ()
+        self._density = 1
         super().__init__(parent)
         self.setAccessibleName("Mosaic of units")
         for z, mark in enumerate((self.tile_marks, self.selection, self.cursor_mark), start=10):
             self.add(mark, z)
+        self.box.sigRangeChanged.connect(self._on_range)
         self.hovered.connect(self._on_hover)
         self.clicked.connect(self._on_click)
 
@@ -58,11 +60,23 @@ class MosaicView(PictureView):
         page, layout = self.page, self.layout_now
         assert page is not None
         assert layout is not None
-        wanted = self.devicePixelRatioF() * (self.magnified() if self.zoomed else 1.0)
-        density = math.ceil(min(wanted, layout.shrunk)) if layout.shrunk > 1 else 1
+        self._density = self._wanted_density(layout)
         bad = page.numbers.not_finite > 0
-        index = arrange(page.tiles, layout.denser(density), average=not bad)
+        index = arrange(page.tiles, layout.denser(self._density), average=not bad)
         return checkered(index) if bad else index
+
+    def _wanted_density(self, layout: Layout) -> int:
+        """Mosaic pixels of the picture for one of the layout; more where maps are shrunk."""
+        wanted = self.devicePixelRatioF() * (self.magnified() if self.zoomed else 1.0)
+        return max(1, math.ceil(min(wanted, layout.shrunk)))
+
+    def _on_range(self) -> None:
+        """Draw again when the person zooms to where the picture has too few pixels."""
+        layout = self.layout_now
+        if self.page is not None and layout is not None:
+            height, width = layout.size
+            if self._wanted_density(layout) != self._density:
+                self.show_picture(self._picture(), QRectF(0, 0, width, height))
 
     def plan_for(self, count: int, tile: tuple[int, ...]) -> Layout:
         """The layout of ``count`` tiles (height, width) in the room there is."""

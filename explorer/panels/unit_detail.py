@@ -78,7 +78,7 @@ class UnitDetail(QWidget):
         rows.addWidget(self.view, 1)
         rows.addLayout(foot)
         rows.addStretch(0)
-        self.setMinimumSize(180, 160)
+        self.setMinimumSize(230, 160)
 
     def show_map(
         self, index: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8], size: tuple[int, int]

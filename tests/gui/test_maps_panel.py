@@ -402,6 +402,16 @@ def test_the_linked_cursor_stands_on_the_selected_tile(panel: MapsPanel) -> None
     assert panel.view.cursor_mark.at is None
 
 
+def test_zooming_in_brings_up_the_pixels_of_the_map(panel: MapsPanel) -> None:
+    maps = np.zeros((256, 64, 64), np.float32)
+    maps[:, :, ::2] = 1.0  # stripes of one pixel: grey when averaged
+    live(panel, maps)
+    assert not (panel.view.image.image == 253).any()
+    panel.view.zoomed = True
+    panel.view.box.scaleBy((0.1, 0.1))
+    assert set(np.unique(panel.view.image.image)) == {0, 253, GAP}
+
+
 # -- views ---------------------------------------------------------------------------------------
 
 
