@@ -283,6 +283,7 @@ class Strip(QFrame):
 
     def __init__(self, parent: QWidget, glyph: str, token: str) -> None:
         super().__init__(parent)
+        self._home = parent
         self.setObjectName("strip")
         self._glyph, self._token = glyph, token
         self.mark, self.text = QLabel(), QLabel()
@@ -365,7 +366,7 @@ class Toast(Strip):
         if level != "error":
             self._leave.start()
         self.adjustSize()
-        home = self.parentWidget()
+        home = self._home
         width = min(max(self.width(), 240), home.width() - 32)
         self.resize(width, self.height())
         self.move((home.width() - width) // 2, home.height() - self.height() - 48)

@@ -124,7 +124,7 @@ class NumberBox(QAbstractSpinBox):
         """Both ways; the bounds are kept by `nudged`."""
         return self.StepEnabledFlag.StepUpEnabled | self.StepEnabledFlag.StepDownEnabled
 
-    def validate(self, text: str, position: int) -> object:
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Anything may be typed: what is wrong with it stands below the knob."""
         return (QValidator.State.Acceptable, text, position)
 

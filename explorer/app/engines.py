@@ -375,11 +375,11 @@ class _RowDelegate(QStyledItemDelegate):
                 ink,
             )
             return
-        ink = "on_accent" if chosen else "warn"
-        glyph = pixmap("warning", self.theme, 12, ink, painter.device().devicePixelRatioF())
+        token = "on_accent" if chosen else "warn"
+        glyph = pixmap("warning", self.theme, 12, token, painter.device().devicePixelRatioF())
         painter.drawPixmap(QPoint(rest.left(), rest.top() + 2), glyph)
         painter.setFont(_face("caption"))
-        painter.setPen(self.theme.colour(ink))
+        painter.setPen(self.theme.colour(token))
         text = f"Cannot run: {row.problem}"
         wrap = Qt.TextFlag.TextWordWrap
         painter.drawText(rest.adjusted(18, 0, 0, 0), wrap, text)

@@ -34,7 +34,7 @@ class KeysOverlay(QFrame):
         self.setObjectName("keys")
         self.setAccessibleName("Keyboard shortcuts")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._commands = commands
+        self._window, self._commands = window, commands
         self._before: QWidget | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(24, 16, 24, 16)
@@ -69,7 +69,7 @@ class KeysOverlay(QFrame):
         scroll.setWidget(self._columns())
         for widget in (title, scroll, close):
             self._layout.addWidget(widget)
-        window = self.parentWidget()
+        window = self._window
         self._before = window.window().focusWidget()
         width, height = min(940, window.width() - 48), min(620, window.height() - 48)
         self.setGeometry(

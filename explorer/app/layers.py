@@ -170,7 +170,7 @@ class LayerTree(QWidget):
         node = self.tree.currentIndex().data(NODE)
         return node.layer.name if node is not None else ""
 
-    def move(self, by: int) -> None:
+    def move_by(self, by: int) -> None:
         """Go so many layers on (or back) among the rows that are unfolded, and tell."""
         place = self.tree.currentIndex()
         for _ in range(abs(by)):

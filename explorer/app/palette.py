@@ -123,6 +123,7 @@ class CommandPalette(QFrame):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self.setObjectName("palette")
+        self._window = window
         self.setAccessibleName("Command palette")
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self._sources: list[Source] = []
@@ -166,7 +167,7 @@ class CommandPalette(QFrame):
 
     def open(self, text: str = "") -> None:
         """Show it over the upper part of its window, with the field ready for typing."""
-        window = self.parentWidget()
+        window = self._window
         self._before = window.window().focusWidget()
         self._entries = [entry for source in self._sources for entry in source()]
         width = min(640, window.width() - 32)

@@ -31,9 +31,9 @@ class TourStep:
 
 STEPS: tuple[TourStep, ...] = (
     TourStep("source", "input", "Your own picture",
-             "Drop a photo, clip or folder anywhere, paste one (Ctrl+V), or press C for the camera."),
+             "Drop a photo or clip anywhere, paste one (Ctrl+V), or press C for the camera."),
     TourStep("layer", "layers", "Any layer",
-             "Choose a row, or press Ctrl+K, type its name and press Enter. Ticks keep several open."),
+             "Choose a row, or press Ctrl+K, type a name, then Enter. Ticks keep several open."),
     TourStep("unit", "maps", "One unit",
              "Each tile is a unit. Click one: it opens large, its field is drawn on the photo."),
     TourStep("edit", "maps", "Touch it",
@@ -147,6 +147,7 @@ class Bubble(QWidget):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self.setObjectName("bubble")
+        self._window = window
         self._theme: Theme = DARK
         self._tip = QPointF()
         self._side = "left"
@@ -166,7 +167,7 @@ class Bubble(QWidget):
         foot.addStretch(1)
         foot.addWidget(self.skip)
         foot.addWidget(self.next)
-        column = QVBoxLayout(self)
+        column = self._column = QVBoxLayout(self)
         column.setContentsMargins(ARROW + 16, ARROW + 12, ARROW + 16, ARROW + 12)
         column.setSpacing(8)
         column.addWidget(self.title)
@@ -190,7 +191,7 @@ class Bubble(QWidget):
     def point_at(self, target: QRect, whole: QRect) -> None:
         """Stand beside ``target``, inside ``whole``, on the side with the most room."""
         self.setFixedWidth(WIDTH)
-        height = self.layout().totalHeightForWidth(WIDTH)
+        height = self._column.totalHeightForWidth(WIDTH)
         self.setFixedHeight(height)
         room = {
             "left": whole.right() - target.right(), "right": target.left() - whole.left(),
@@ -206,7 +207,7 @@ class Bubble(QWidget):
         x = min(max(whole.left() + MARGIN, x), whole.right() - WIDTH - MARGIN)
         y = min(max(whole.top() + MARGIN, y), whole.bottom() - height - MARGIN)
         self.move(x, y)
-        self._tip = QPointF(self.mapFrom(self.parentWidget(), centre))
+        self._tip = QPointF(self.mapFrom(self._window, centre))
         self.update()
 
     def arrow(self) -> QPolygonF:

@@ -69,9 +69,9 @@ class Track:
         return round(share * self.positions)
 
     def _tidy(self, value: float) -> float:
-        value = min(max(value, self.low), self.high)
-        # 3 * 0.1 would show as 0.30000000000000004.
-        return float(round(value)) if self.whole else _significant(value, 10)
+        # 3 * 0.1 would show as 0.30000000000000004; rounding must not leave the bounds.
+        tidy = float(round(value)) if self.whole else _significant(value, 10)
+        return min(max(tidy, self.low), self.high)
 
 
 def _significant(value: float, digits: int) -> float:

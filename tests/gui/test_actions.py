@@ -104,11 +104,15 @@ def test_space_belongs_to_a_focused_box_and_comes_back(qtbot: QtBot, window: QMa
 
 
 def test_keys_are_rebound_and_conflicts_are_told(qtbot: QtBot, window: QMainWindow) -> None:
-    rebound = {"export": "Ctrl+J", "freeze": "Ctrl+O", "nonsense": "Ctrl+L", "train": ""}
+    rebound = {
+        "export": "Ctrl+J", "freeze": "Ctrl+O", "nonsense": "Ctrl+L", "train": "",
+        "copy-picture": "Blah+X",
+    }  # fmt: skip
     commands = Commands(window, rebound)
     assert any("nonsense" in line for line in commands.conflicts)
     assert any("Ctrl+O" in line and "Open file" in line for line in commands.conflicts)
-    assert len(commands.conflicts) == 2
+    assert any("'Blah+X'" in line for line in commands.conflicts)
+    assert len(commands.conflicts) == 3
     assert commands.keys("train") == ""
     seen = told(commands)
     for keys in ("Ctrl+J", "Ctrl+E", "Ctrl+O"):

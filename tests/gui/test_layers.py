@@ -135,7 +135,7 @@ def test_up_and_down_move_by_layer_and_tell(qtbot: QtBot, tree: LayerTree) -> No
     qtbot.keyClick(tree.tree, Qt.Key.Key_Down)
     qtbot.keyClick(tree.tree, Qt.Key.Key_Up)
     assert seen == ["layer2.1.bn1", "layer2.1.act3", "layer2.1.bn1"]
-    tree.move(2)
+    tree.move_by(2)
     assert tree.current() == "layer2.1.drop"
     assert "never" in tree.details.text() or "not called" in tree.details.text()
 

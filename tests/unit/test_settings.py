@@ -73,7 +73,7 @@ GOOD = {"format": FORMAT, "version": VERSION}
         json.dumps({**GOOD, "recent": [1]}).encode(),
         json.dumps({**GOOD, "hint_seen": "yes"}).encode(),
         json.dumps({**GOOD, "sources": {"a": ["b"]}}).encode(),
-        json.dumps({**GOOD, "layouts": {"a": {"state": "%%", "geometry": "", "version": 1}}}).encode(),
+        json.dumps({**GOOD, "layouts": {"a": {"state": "%", "version": 1}}}).encode(),
     ],
 )  # fmt: skip
 def test_a_broken_or_foreign_file_is_moved_aside_and_told(tmp_path: Path, content: bytes) -> None:
