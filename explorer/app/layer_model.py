@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -17,7 +17,9 @@ from PySide6.QtCore import (
 
 from explorer.panels.theme import kind_token
 from explorer.panels.wording import MINUS, number_text, percent_text, shape_text
-from explorer.views import LayerStatistics
+
+if TYPE_CHECKING:
+    from explorer.views import LayerStatistics
 
 Index = QModelIndex | QPersistentModelIndex
 NODE, SEARCH = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
