@@ -27,8 +27,10 @@ from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
 from engines.style.gatys import Gatys, StyleParams, start
 from engines.style.objective import Objective
-from explorer.api import Curve, ImageInput, Matrix, gram, prepare
+from explorer.api import Cancelled, Curve, ImageInput, Matrix, gram, prepare
 from explorer.core import registry
+from explorer.core.session import Session
+from explorer.views import Frame, View
 
 LAYERS = ("a", "b", "c", "d", "e")
 
@@ -455,3 +457,39 @@ def test_the_seed_decides_the_noise() -> None:
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_session_bends_a_run_captures_its_taps_and_stops_it() -> None:
+    session = Session(
+        registry.table()["style"],
+        device="cpu",
+        params={"features": "efficientnet-lite0", "size": 32, "steps": 50},
+    )
+    session.open()
+    session.views = (View("style3"),)
+    calm = [_total(f) for f in session.run(INPUTS, steps=5) if f.step]
+    bent = []
+    for frame in session.run(INPUTS, steps=5):
+        if frame.step:
+            bent.append(_total(frame))
+            (rendered,) = frame.rendered
+            assert session.read(rendered.handle).shape == (40, 4, 4)
+        if frame.step == 2:
+            assert session.set_params({"content": 300.0}) == "live"
+    # A frame is complete when the next step's first picture is there, so the fourth step bends.
+    assert calm[:3] == bent[:3]
+    assert bent[3] != calm[3]
+    run = session.run(INPUTS)
+    assert [next(run).step for _ in range(3)] == [0, 1, 2]
+    session.cancel()
+    with pytest.raises(Cancelled):
+        list(run)
+    hooks = sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in session.network.modules()
+    )
+    assert hooks == 0
+    session.close()
+
+
+def _total(frame: Frame) -> float:
+    return float(next(a for a in frame.artefacts if a.name == "loss/terms").y[0, -1])
