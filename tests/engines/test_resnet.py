@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -396,3 +398,23 @@ def test_imagenet_networks_are_not_trained_here() -> None:
     engine.network = ResNet(18)
     with pytest.raises(EngineError, match="residual-8"):
         next(engine.train({}, ResNetParams(network="resnet18")))
+
+
+@pytest.mark.usefixtures("short")
+def test_a_stopped_training_goes_on_from_its_file(tmp_path: Path) -> None:
+    def go(out: Path, steps: int, resume: Path | None = None) -> dict[str, Tensor]:
+        session = Session(
+            registry.table()["resnet"], device="cpu", params={"network": "residual-8"}
+        )
+        session.open()
+        for _ in session.train({}, out=out, resume=resume, steps=steps):
+            continue
+        session.close()
+        return load_file(out)
+
+    whole = go(tmp_path / "whole.safetensors", 20)
+    half = tmp_path / "half.safetensors"
+    go(half, 10)
+    resumed = go(tmp_path / "resumed.safetensors", 10, resume=half)
+    assert len(resumed["record.loss"]) == 20
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
