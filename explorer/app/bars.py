@@ -93,7 +93,7 @@ class VectorBars(QWidget):
             base = cell.bottom() + 1 - round((zero - self.low) / span * cell.height())
             top = cell.bottom() + 1 - round((value - self.low) / span * cell.height())
             bar = QRect(cell.left(), min(base, top), cell.width(), abs(base - top))
-            painter.fillRect(bar, theme.colour("accent" if value >= 0 else "warn"))
+            painter.fillRect(bar, theme.colour("accent" if value >= 0 else "muted"))
             painter.fillRect(cell.left(), base, cell.width(), 1, theme.colour("outline"))
         if self.hasFocus() and self._values:
             painter.setPen(QPen(theme.colour("accent"), 2))

@@ -6,25 +6,23 @@ import random
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QMouseEvent, QTextCursor, QValidator
+from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
     QSizePolicy,
-    QSlider,
-    QStyle,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from explorer.app.bars import VectorBars, VectorScroll
-from explorer.app.track import Track, nudged, number_text, plain
+from explorer.app.marked import ArrowBox, TickBox
+from explorer.app.number import JumpSlider, NumberBox
+from explorer.app.track import Track, number_text, plain
 from explorer.panels.icons import icon
 from explorer.panels.theme import Theme, font
 from explorer.params import Knob
@@ -94,62 +92,6 @@ class WheelGuard(QObject):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
-
-
-class NumberBox(QAbstractSpinBox):
-    """A number field: arrows step, anything can be typed, and a misfit is told, not changed."""
-
-    typed = Signal(str)
-    stepped = Signal(float)
-
-    def __init__(self, knob: Knob) -> None:
-        super().__init__()
-        self._knob = knob
-        self._value = 0.0
-        self.lineEdit().setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setFont(font("number"))
-        self.setFixedWidth(92)
-        self.editingFinished.connect(self._done)
-
-    def show_value(self, value: float) -> None:
-        """Show ``value`` without telling."""
-        self._value = value
-        self.lineEdit().setText(number_text(value))
-
-    def stepBy(self, steps: int) -> None:
-        """Move by so many steps and tell."""
-        self.stepped.emit(nudged(self._value, steps, self._knob))
-
-    def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
-        """Both ways; the bounds are kept by `nudged`."""
-        return self.StepEnabledFlag.StepUpEnabled | self.StepEnabledFlag.StepDownEnabled
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Anything may be typed: what is wrong with it stands below the knob."""
-        return (QValidator.State.Acceptable, text, position)
-
-    @Slot()
-    def _done(self) -> None:
-        text = self.lineEdit().text()
-        if text != number_text(self._value):
-            self.typed.emit(plain(text))
-
-
-class JumpSlider(QSlider):
-    """A slider whose handle goes to where it is clicked."""
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go there first; the handle then lies under the mouse and can be dragged."""
-        if event.button() == Qt.MouseButton.LeftButton:
-            handle = self.style().pixelMetric(QStyle.PixelMetric.PM_SliderLength, None, self)
-            place = QStyle.sliderValueFromPosition(
-                self.minimum(),
-                self.maximum(),
-                round(event.position().x()) - handle // 2,
-                max(1, self.width() - handle),
-            )
-            self.setValue(place)
-        super().mousePressEvent(event)
 
 
 class NumberEditor(Editor):
@@ -229,7 +171,7 @@ class ChoiceEditor(Editor):
 
     def __init__(self, knob: Knob, title: str) -> None:
         super().__init__(knob, title)
-        self.combo = QComboBox()
+        self.combo = ArrowBox()
         self.combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.combo.setMinimumContentsLength(8)
         self.combo.setSizeAdjustPolicy(
@@ -244,13 +186,18 @@ class ChoiceEditor(Editor):
         """Show ``value``."""
         self.combo.setCurrentText(str(value))
 
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the arrow."""
+        self.combo.theme = theme
+        self.combo.update()
+
 
 class SwitchEditor(Editor):
     """A box to tick, with its state as a word."""
 
     def __init__(self, knob: Knob, title: str) -> None:
         super().__init__(knob, title)
-        self.check = QCheckBox()
+        self.check = TickBox()
         self.name(self.check, "Space switches.")
         self.check.clicked.connect(self._clicked)
         self.row.addWidget(self.check)
@@ -260,6 +207,11 @@ class SwitchEditor(Editor):
         """Show ``value``."""
         self.check.setChecked(bool(value))
         self.check.setText("on" if value else "off")
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint the tick."""
+        self.check.theme = theme
+        self.check.update()
 
     @Slot(bool)
     def _clicked(self, on: bool) -> None:
@@ -441,7 +393,7 @@ class OptionalEditor(Editor):
 
     def __init__(self, knob: Knob, title: str) -> None:
         super().__init__(knob, title)
-        self.tick = QCheckBox("set")
+        self.tick = TickBox("set")
         self.name(self.tick, "Without the tick the engine decides.", "is set")
         self.inner: Editor = EDITORS[knob.kind](knob, title)
         self.inner.edited.connect(self.tell)
@@ -460,6 +412,7 @@ class OptionalEditor(Editor):
 
     def set_theme(self, theme: Theme) -> None:
         """Tint what the style sheet does not reach."""
+        self.tick.theme = theme
         self.inner.set_theme(theme)
 
     @Slot(bool)
