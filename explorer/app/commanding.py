@@ -144,7 +144,7 @@ class Commanding(QObject):
             self._window.say("Copied the picture")
 
     def _move_layer(self, by: int) -> None:
-        self._window.layers.move(by)
+        self._window.layers.move_by(by)
 
     def _order(self) -> None:
         panel = self._window.centre.panel()
