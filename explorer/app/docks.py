@@ -33,9 +33,11 @@ AREAS = {
     "left": Qt.DockWidgetArea.LeftDockWidgetArea,
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
-    "centre": Qt.DockWidgetArea.BottomDockWidgetArea,
+    "centre": Qt.DockWidgetArea.TopDockWidgetArea,  # above the maps, between the side columns
 }
 TALL = 820  # px: from here on the right column has room for three docks one above the other
+COLUMN = 260  # px: a narrower dock cannot be read
+INPUT_SHARE = {1: 1.0, 2: 0.55, 3: 0.4}  # of the right column's height, by its number of docks
 
 
 class TitleBar(QWidget):
@@ -88,10 +90,21 @@ class TitleBar(QWidget):
             button.setIcon(icon(str(button.property("icon_name")), theme, 14, "muted"))
         self.update()
 
-    def set_tabbed(self, tabbed: bool) -> None:
-        """In a tab group the tab says the title: leave it out here."""
+    def set_tabbed(self, *, tabbed: bool) -> None:
+        """In a tab group the tab says the title: only a state needs the bar then."""
         self._tabbed = tabbed
         self.title.setVisible(not tabbed)
+        self._fit()
+
+    def sizeHint(self) -> QSize:
+        """No height at all when there is nothing to say."""
+        hidden = self._tabbed and not self.state.text()
+        return QSize(super().sizeHint().width(), 0 if hidden else super().sizeHint().height())
+
+    def _fit(self) -> None:
+        hidden = self._tabbed and not self.state.text()
+        self.setMaximumHeight(0 if hidden else 16777215)
+        self.updateGeometry()
 
     def set_state(self, text: str, icon_name: str = "", *, hatched: bool = False) -> None:
         """Show ``frozen`` with a snowflake, or a stale frame's number on hatching."""
@@ -101,6 +114,7 @@ class TitleBar(QWidget):
         self.state_icon.setVisible(bool(icon_name))
         if icon_name and self._theme is not None:
             self.state_icon.setPixmap(pixmap(icon_name, self._theme, 14, "accent"))
+        self._fit()
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -227,34 +241,36 @@ class EngineDocks:
         return self.row.groups[group].area
 
     def arrange(self, left: list[Dock], knobs: Dock) -> None:
-        """The first layout: lists left, input and knobs right, output at the bottom."""
+        """The first layout: lists left, input and knobs right, results above and below the maps."""
         window = self._window
-        for dock in left:
+        for dock in [*left, *self._at("left")]:
             window.addDockWidget(AREAS["left"], dock)
-        for above, below in pairwise(left):
+        for above, below in pairwise([*left, *self._at("left")]):
             window.tabifyDockWidget(above, below)
-        at = {"left": self._at("left"), "right": self._at("right")}
-        bottom = self._at("bottom", "centre")
-        self._arrange_right(at["right"], knobs)
-        for dock in at["left"]:
-            window.addDockWidget(AREAS["left"], dock)
-        self._arrange_bottom(bottom)
+        self._arrange_right(self._at("right"), knobs)
+        self._arrange_row("centre")
+        self._arrange_row("bottom")
         for dock in [*left, *self.docks.values(), knobs]:
             dock.setFloating(False)
             dock.show()
-        if left:
-            left[0].raise_()
-        for group in (at["right"], bottom):
-            if group:
-                group[0].raise_()
-        self._resize(left, knobs, bottom)
+        firsts = [left[:1], self._at("right")[:1], self._at("centre"), self._at("bottom")]
+        for dock in reversed([dock for docks in firsts for dock in docks]):
+            dock.raise_()
+        self._resize(left[0], knobs)
 
-    def _at(self, *areas: str) -> list[Dock]:
-        return [d for g, d in self.docks.items() if g != "input" and self.area(g) in areas]
+    def _at(self, area: str) -> list[Dock]:
+        return [d for g, d in self.docks.items() if g != "input" and self.area(g) == area]
+
+    def _side_widths(self) -> tuple[int, int]:
+        wide = self._window.width()
+        return max(240, min(290, wide // 5)), max(250, min(350, wide // 4))
+
+    def _columns(self) -> int:
+        """Docks side by side for which there is room between the two side columns."""
+        return max(1, (self._window.width() - sum(self._side_widths())) // COLUMN)
 
     def _arrange_right(self, others: list[Dock], knobs: Dock) -> None:
-        window = self._window
-        first = self.docks["input"]
+        window, first = self._window, self.docks["input"]
         window.addDockWidget(AREAS["right"], first)
         window.splitDockWidget(first, knobs, Qt.Orientation.Vertical)
         if others:
@@ -264,27 +280,34 @@ class EngineDocks:
         for before, dock in pairwise(others):
             window.tabifyDockWidget(before, dock)
 
-    def _arrange_bottom(self, docks: list[Dock]) -> None:
-        for before, dock in zip([None, *docks], docks, strict=False):
+    def _arrange_row(self, area: str) -> None:
+        """Side by side as far as there is room, the others in tabs behind them."""
+        docks, columns = self._at(area), self._columns()
+        for before, dock in zip([None, *docks], docks[:columns], strict=False):
             if before is None:
-                self._window.addDockWidget(AREAS["bottom"], dock)
+                self._window.addDockWidget(AREAS[area], dock)
             else:
                 self._window.splitDockWidget(before, dock, Qt.Orientation.Horizontal)
+        for place, dock in enumerate(docks[columns:]):
+            self._window.tabifyDockWidget(docks[columns - 1 - place % columns], dock)
 
-    def _resize(self, left: list[Dock], knobs: Dock, bottom: list[Dock]) -> None:
-        window = self._window
-        wide, high = window.width(), window.height()
-        side = max(240, min(330, wide // 4))
-        window.resizeDocks([left[0]], [max(240, min(290, wide // 5))], Qt.Orientation.Horizontal)
-        window.resizeDocks([self.docks["input"]], [side], Qt.Orientation.Horizontal)
-        column = [self.docks["input"]]
-        column += self._at("right")[:1]
+    def _resize(self, left: Dock, knobs: Dock) -> None:
+        window, first = self._window, self.docks["input"]
+        across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        window.resizeDocks([left, first], list(self._side_widths()), across)
+        column = [first, *self._at("right")[:1]]
         if knobs not in window.tabifiedDockWidgets(column[-1]):
             column.append(knobs)
-        share = {1: [1.0], 2: [0.55, 0.45], 3: [0.4, 0.34, 0.26]}[len(column)]
-        window.resizeDocks(column, [int(high * s) for s in share], Qt.Orientation.Vertical)
-        if bottom:
-            window.resizeDocks(bottom[:1], [max(150, high // 4)], Qt.Orientation.Vertical)
+        high = window.height()
+        slots_only = self.row is not None and "input" not in self.row.groups
+        top = first.sizeHint().height() if slots_only else int(high * INPUT_SHARE[len(column)])
+        rest = (high - top) // max(1, len(column) - 1)
+        window.resizeDocks(column, [top, *[rest] * (len(column) - 1)], down)
+        for area, share in (("centre", 0.42), ("bottom", 0.25)):
+            docks = self._at(area)
+            window.resizeDocks(docks[:1], [max(150, int(high * share))] * len(docks[:1]), down)
+            visible = docks[: self._columns()]
+            window.resizeDocks(visible, [COLUMN] * len(visible), across)
 
 
 class TabWatcher(QWidget):
@@ -316,6 +339,5 @@ class TabWatcher(QWidget):
         for bar in self._window.findChildren(QTabBar):
             bar.setDrawBase(False)
         for dock in self._window.findChildren(Dock):
-            dock.bar.set_tabbed(
-                bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating()
-            )
+            tabbed = bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating()
+            dock.bar.set_tabbed(tabbed=tabbed)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication
 if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.panels.panel import Panel
-    from explorer.views import Handle, View
+    from explorer.views import Edit, Handle, View
 
 
 class Looking(QObject):
@@ -110,6 +110,17 @@ class Looking(QObject):
             return
         self.selected[point] = unit
         self._window.touched("unit")
+
+    @Slot(object)
+    def on_edits(self, edits: tuple[Edit, ...]) -> None:
+        """Edits act from the next run on; the tiles they touch are marked."""
+        self._window.touched("edit" if edits else "")
+        self._window.runner.set_edits(edits)
+        for point in self._window.centre.points():
+            panel = self._window.centre.panel(point)
+            if panel is not None:
+                on = [e for e in edits if e.point == point and e.on]
+                panel.set_edited(tuple(u for e in on for u in e.units))
 
     @Slot(object)
     def on_group_view(self, view: View) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QTabWidget, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QMainWindow,
+    QMenuBar,
+    QTabWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from explorer.app.actions import Commands
 from explorer.app.card import HintStrip
@@ -45,7 +53,7 @@ DEFAULT = "classify"
 SIZE = (1440, 900)
 STOP_MS = 5000
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
+TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class Window(QMainWindow):
         self._first_paint = True
         self.setAnimated(False)
         self.setDockNestingEnabled(True)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.resize(*SIZE)
         self._make_parts()
         self._make_bars()
@@ -126,7 +135,7 @@ class Window(QMainWindow):
         self.knobs, self.edit_list = KnobsPanel(self.history), EditList(self.edit_book)
         self.centre = Centre(self)
         self.hint = HintStrip(self, seen=self.settings.values.hint_seen)
-        self.setCentralWidget(_stacked(self.hint, self.centre))
+        self.setCentralWidget(self.centre)
         self.transport = Transport(self.commands)
         self.timeline: Any = None  # made when pyqtgraph is there
         self.status_bar = StatusBar(self)
@@ -153,15 +162,19 @@ class Window(QMainWindow):
         return dock
 
     def _make_bars(self) -> None:
-        self.commands.fill(self.menuBar())
+        menus = QMenuBar()
+        self.setMenuWidget(_stacked(menus, self.hint))
+        self.commands.fill(menus)
         self.bar = QToolBar("Timeline", self)
         self.bar.setObjectName("timeline")
         self.bar.setMovable(False)
         self.bar.addWidget(self.transport)
         self.addToolBar(Qt.ToolBarArea.BottomToolBarArea, self.bar)
+        self.setCorner(Qt.Corner.TopLeftCorner, LEFT)
         self.setCorner(Qt.Corner.BottomLeftCorner, LEFT)
+        self.setCorner(Qt.Corner.TopRightCorner, RIGHT)
         self.setCorner(Qt.Corner.BottomRightCorner, RIGHT)
-        for area in (LEFT, RIGHT, BOTTOM):
+        for area in (LEFT, RIGHT, TOP, BOTTOM):
             self.setTabPosition(area, QTabWidget.TabPosition.North)
 
     def _connect(self) -> None:
@@ -187,7 +200,7 @@ class Window(QMainWindow):
         self.engines.chosen.connect(self._on_engine)
         self.engines.fetch_wanted.connect(self.cards.fetch)
         self.status_bar.cancel_wanted.connect(self.cancel)
-        self.edit_book.changed.connect(self._on_edits)
+        self.edit_book.changed.connect(self.looking.on_edits)
         self.knobs.changed.connect(self._on_knob)
         self.centre.dropped.connect(self.intake.take)
         for dock in self.fixed_docks():
@@ -206,7 +219,7 @@ class Window(QMainWindow):
         if not self.arranged:
             self.arranged = True
             self.layouts.restore_last()
-            self.layers.tree.setFocus()
+            self.setFocus()  # no control is lit before a person goes to one
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """After the first one, load what is heavy."""
@@ -306,10 +319,6 @@ class Window(QMainWindow):
     def _on_engine(self, name: str) -> None:
         self.touched("engine")
         self.room.open(name)
-
-    @Slot(object)
-    def _on_edits(self, edits: object) -> None:
-        self.runner.set_edits(edits)
 
     @Slot(object)
     def _on_source(self, source: Source) -> None:
@@ -412,11 +421,11 @@ class Window(QMainWindow):
 
 
 def _stacked(above: QWidget, below: QWidget) -> QWidget:
-    """Two widgets one above the other; the lower takes the room."""
+    """Two widgets one above the other, at the top of the window."""
     whole = QWidget()
     column = QVBoxLayout(whole)
     column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(4)
+    column.setSpacing(0)
     column.addWidget(above)
-    column.addWidget(below, 1)
+    column.addWidget(below)
     return whole

@@ -29,7 +29,8 @@ def make_window(qtbot: Any, home: Path) -> Iterator[MakeWindow]:
         if show:
             with qtbot.waitSignal(window.awoken, timeout=60_000):
                 window.show()
-            qtbot.waitUntil(lambda: window.presenter.frame is not None or not window.row.inputs)
+            qtbot.waitUntil(lambda: window.presenter.frame is not None)
+            qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()))
         return window
 
     yield make

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from explorer.app.runner import ReadValue
 from explorer.core.timeline import Timeline
 from explorer.kinds import Affine, Field, Image, Scores
 from explorer.params import knob
@@ -224,10 +225,11 @@ class FakeRunner(QObject):
         self.asked.runs.append((inputs, True))
 
     def read(self, handle: Handle, unit: int, y: int, x: int) -> None:
-        self.value_read.emit(None)
+        self.value_read.emit(ReadValue(handle, unit, y, x, 0.5))
 
     def read_array(self, handle: Handle, unit: int | None = None) -> None:
-        self.value_read.emit(None)
+        values = np.full((7, 7), 0.5, np.float32)
+        self.value_read.emit(ReadValue(handle, unit, -1, -1, None, values))
 
     def import_weights(self, name: str, path: Any) -> None:
         self.asked.fetched.append(f"{name} from {path}")

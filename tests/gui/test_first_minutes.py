@@ -1,0 +1,232 @@
+"""The first five minutes of UX.md, line by line, each test named after its line's id.
+
+A0.2 and A5.3 run the real runner with the real network; the others look at what the window does,
+on a runner of numpy. A6.1 and A6.2 are in test_drop.py, A0.1's imports in test_startup.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from explorer.app.card import HintStrip
+from explorer.app.settings import Settings
+
+pytestmark = pytest.mark.gui
+LONG = 120_000  # ms: the first import of torch on a busy machine
+
+
+def press(
+    window: Any, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+) -> None:
+    target = window.focusWidget() or window
+    QTest.keyClick(target, key, modifier)
+
+
+@pytest.fixture
+def real_window(make_window: Any, qtbot: Any) -> Any:
+    """A window with the real runner, made by a function; its default engine has run."""
+    from explorer.app.runner import Runner
+
+    def make(**options: Any) -> Any:
+        window = make_window(show=False, runner=Runner(1), **options)
+        window.show()
+        qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=LONG)
+        qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()), timeout=LONG)
+        return window
+
+    return make
+
+
+def test_a0_1_final_layout_before_anything_is_loaded(make_window: Any, qtbot: Any) -> None:
+    window = make_window(show=False)
+    with qtbot.waitSignal(window.painted):
+        window.show()
+    places = {d.objectName(): d.geometry() for d in window.fixed_docks()}
+    places |= {d.objectName(): d.geometry() for d in window.engine_docks.docks.values()}
+    assert "Loading torch" in window.status_bar.progress.text.text()
+    with qtbot.waitSignal(window.awoken, timeout=LONG):
+        pass
+    after = {d.objectName(): d.geometry() for d in window.fixed_docks()}
+    after |= {d.objectName(): d.geometry() for d in window.engine_docks.docks.values()}
+    moved = {
+        n for n in places
+        if abs(places[n].width() - after[n].width()) > 8 or abs(places[n].height() - after[n].height()) > 8
+    }  # fmt: skip
+    assert not moved
+
+
+def test_a0_2_the_sample_runs_by_itself(real_window: Any, home: Path) -> None:
+    window = real_window()
+    assert window.row.name == "classify"
+    kinds = {a.group: a for a in window.presenter.frame.artefacts}
+    top = kinds["prediction"]
+    assert {"tabby", "tiger cat", "Egyptian cat"} & set(top.labels[:3])
+    assert window.engine_docks.docks["input"].isVisible()
+    assert window.centre.panel().arrays()["maps"].shape[0] == 80  # every unit of the layer
+    assert window.status_bar.pill.text() == "trained"
+    assert window.status_bar.pill.isVisible()
+
+
+def test_a0_3_one_hint_that_goes_for_good(make_window: Any, home: Path) -> None:
+    window = make_window(settings=Settings())
+    assert window.hint.isVisible()
+    assert window.hint.text.text() == HintStrip.WORDS
+    window.centre.panel().select(1)
+    assert not window.hint.isVisible()
+    window.close()
+    again = make_window(settings=Settings())
+    assert not again.hint.isVisible()
+
+
+def test_a1_1_the_file_name_shows_and_maps_follow(window: Any, qtbot: Any) -> None:
+    runs = len(window.runner.asked.runs)
+    window.sources.give_pixels("image", np.zeros((9, 9, 3), np.uint8), "мой кот.png")
+    assert len(window.runner.asked.runs) == runs + 1
+    assert "мой кот.png" in window.room.slots.rows["image"].file.text()
+
+
+def test_a1_1_a_camera_that_is_not_there_is_a_card(window: Any, qtbot: Any) -> None:
+    before = window.sources.source("image")
+    window.commands["open-camera"].trigger()
+    qtbot.waitUntil(lambda: bool(window.cards.shown()), timeout=30_000)
+    assert window.sources.source("image") is before
+
+
+def test_a1_2_any_layer_by_typing(window: Any, qtbot: Any) -> None:
+    press(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    field = window.commanding.palette.field
+    qtbot.waitUntil(field.hasFocus)
+    QTest.keyClicks(field, "conv_head")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert window.centre.current == "_conv_head"
+    qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()))
+
+
+def test_a1_2_down_moves_by_layer(window: Any) -> None:
+    window.layers.tree.setFocus()
+    before = window.centre.current
+    QTest.keyClick(window.layers.tree, Qt.Key.Key_Down)
+    assert window.centre.current != before
+    assert window.centre.current == window.layers.current()
+
+
+def test_a1_3_the_header_says_what_the_layer_is(window: Any) -> None:
+    header = window.centre.panel().header.text()
+    for part in ("_blocks.7", "Conv2d", "80 units", "7×7", "float32", "0 … 1", "% dead"):
+        assert part in header
+
+
+def test_a2_1_a_clicked_unit_is_selected_and_its_field_is_on_the_photo(
+    window: Any, qtbot: Any
+) -> None:
+    panel = window.centre.panel()
+    fields: list[Any] = []
+    panel.field_marked.connect(fields.append)
+    panel.select(5)
+    assert window.looking.selected == {"_blocks.7": 5}
+    panel.field_marked.emit((1.0, 2.0, 30.0, 40.0))
+    pictures = window.presenter.pictures()
+    assert pictures
+    assert all(p.receptive_field() == (1.0, 2.0, 30.0, 40.0) for p in pictures)
+
+
+def test_a2_2_s_and_n_change_order_and_scale_and_the_header_says_so(
+    window: Any, qtbot: Any
+) -> None:
+    panel = window.centre.panel()
+    window.commands["order"].trigger()
+    assert panel.order == "max"
+    window.commands["scale"].trigger()
+    assert panel.range == "unit"
+    qtbot.waitUntil(lambda: window.runner.asked.views[-1][0].range == "unit")
+    assert window.runner.asked.views[-1][0].order == "max"
+
+
+def test_a3_1_x_ablates_the_unit_and_ctrl_z_undoes(window: Any) -> None:
+    window.centre.panel().select(7)
+    window.commands["zero-unit"].trigger()
+    assert window.edit_list.texts() == ["_blocks.7 #7 × 0"]
+    window.commands["undo"].trigger()
+    assert window.edit_list.texts() == []
+    assert window.runner.asked.edits[-1] == ()
+
+
+def test_a3_2_the_strip_of_figures_is_in_the_status_bar(window: Any, qtbot: Any) -> None:
+    window.runner.deliver()
+    fields = window.status_bar.fields
+    qtbot.waitUntil(lambda: "20.0 ms" in fields["network"].text())
+    assert fields["device"].text() == "CPU"
+    assert "MiB" in fields["memory"].text() or "GiB" in fields["memory"].text()
+
+
+def test_a4_1_task_layouts_are_offered_when_an_engine_has_them(window: Any, qtbot: Any) -> None:
+    offered = {row.layout for row in window.rows.values() if not row.problem}
+    for layout in ("units", "detector", "style", "pixel", "attention"):
+        assert window.commands[f"layout-{layout}"].isVisible() == (layout in offered)
+    window.commands["layout-style"].trigger()
+    assert window.row.layout == "style"
+    assert window.row.summary  # one sentence that says what to do first
+    qtbot.waitUntil(lambda: window.status_bar.message.text() == window.row.summary)
+
+
+def test_a4_2_freeze_play_and_the_past(window: Any, qtbot: Any) -> None:
+    for step in range(1, 4):
+        window.runner.deliver(step=step)
+    window.commands["seek-start"].trigger()
+    assert window.presenter.frame.step == 0
+    window.commands["step-forward"].trigger()
+    assert window.presenter.frame is window.runner.timeline.at(1)
+    window.commands["freeze"].trigger()
+    assert window.playing.frozen
+    window.commands["freeze"].trigger()
+
+
+def test_a5_1_the_export_menu_offers_all_forms(window: Any) -> None:
+    window.runner.deliver(step=1)
+    words = [a.text() for a in window.saving.menu().actions() if not a.isSeparator()]
+    assert [w for w in words if w.startswith("PNG")] == [f"PNG, {n}×" for n in (1, 2, 3, 4)]
+    assert any(w.startswith("SVG") for w in words)
+    assert any(w.startswith("NPZ") for w in words)
+    assert any(w.startswith("MP4") for w in words)
+
+
+def test_a5_2_the_tour_points_at_real_controls_and_never_blocks(window: Any) -> None:
+    window.commands["tour"].trigger()
+    assert window.tour.bubble.count.text() == "1 / 6"
+    window.sources.give_pixels("image", np.zeros((9, 9, 3), np.uint8), "mine")
+    window.touched("source")
+    assert window.tour.bubble.count.text() == "2 / 6"
+    window.looking.go_to("_conv_stem")
+    assert window.tour.bubble.count.text() == "3 / 6"
+    for step in window.tour._steps:
+        assert window.find_part(step.target) is not None
+    window.tour.bubble.skip.click()
+    assert window.tour.step is None
+
+
+def test_a5_3_close_and_reopen(make_window: Any, qtbot: Any, home: Path, tmp_path: Path) -> None:
+    import cv2
+
+    photo = tmp_path / "mein Foto.png"
+    photo.write_bytes(cv2.imencode(".png", np.full((20, 30, 3), 90, np.uint8))[1].tobytes())
+    window = make_window(settings=Settings())
+    window.sources.give("image", photo)
+    qtbot.waitUntil(lambda: window.sources.source("image").title == photo.name)
+    window.looking.on_ticked(["_blocks.7", "_conv_stem"])
+    window.knobs.set_by_gesture("gain", 4.0)
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, window.knobs_dock)
+    window.commands["theme"].trigger()
+    window.close()
+    again = make_window(settings=Settings())
+    qtbot.waitUntil(lambda: again.sources.source("image").title == photo.name)
+    assert again.theme.name == "light"
+    assert set(again.centre.points()) == {"_blocks.7", "_conv_stem"}
+    assert again.centre.current == "_conv_stem"
+    assert again.knobs.values()["gain"] == 4.0
+    assert again.dockWidgetArea(again.knobs_dock) == Qt.DockWidgetArea.LeftDockWidgetArea

