@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer import colours
@@ -450,9 +450,18 @@ class MapsPanel(Panel):
             self._asked = view
             self.view_wanted.emit(view)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Turn the large map below the mosaic where the panel is narrow."""
+        self.body.fit_width(event.size().width())
+        super().resizeEvent(event)
+
     def _on_resize(self) -> None:
-        self.body.fit_width()
-        self._draw()
+        """Fill the new room. Nothing here may change the layout: Qt loses a resize in a resize."""
+        if self.page is not None:
+            self.view.show_page(self.page, self._table())
+            self.view.show_marks()
+            self._mark()
+            self._numbers.start()
         self._want()
 
     def _connect(self) -> None:

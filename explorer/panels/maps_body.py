@@ -50,9 +50,9 @@ class MapsBody(QStackedWidget):
         self.detail.hide()
         self.strip.hide()
 
-    def fit_width(self) -> None:
+    def fit_width(self, width: int) -> None:
         """Large map beside the mosaic where there is room, below it where there is not."""
-        across = self.width() >= SIDE_BY_SIDE_FROM
+        across = width >= SIDE_BY_SIDE_FROM
         way = Qt.Orientation.Horizontal if across else Qt.Orientation.Vertical
         if way != self._splitter.orientation():
             self._splitter.setOrientation(way)

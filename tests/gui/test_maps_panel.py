@@ -415,6 +415,25 @@ def test_zooming_in_brings_up_the_pixels_of_the_map(panel: MapsPanel) -> None:
 # -- views ---------------------------------------------------------------------------------------
 
 
+def test_the_whole_mosaic_is_in_view_after_the_panel_changed_its_shape(
+    qtbot: Any, panel: MapsPanel
+) -> None:
+    """The first picture brings caption and colour bar, which take room from the mosaic again."""
+    panel.set_point(POINT)
+    panel.show_rendered(rendered(ramp(1000, 1, 1), unit="value"))
+    for width, height in ((700, 500), (460, 620), (1000, 400)):
+        panel.resize(width, height)
+        qtbot.wait(60)
+        assert panel.view.layout_now is not None
+        seen, (tall, wide) = panel.view.box.viewRect(), panel.view.layout_now.size
+        assert seen.left() <= 0
+        assert seen.top() <= 0
+        assert seen.right() >= wide
+        assert seen.bottom() >= tall
+        assert seen.width() == pytest.approx(panel.view.viewport().width())
+        assert -seen.top() == pytest.approx(seen.bottom() - tall, abs=2)  # in the middle
+
+
 def test_one_view_for_many_changes(qtbot: Any, panel: MapsPanel) -> None:
     views: list[View] = []
     panel.view_wanted.connect(views.append)
