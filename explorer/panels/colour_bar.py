@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from explorer.panels.theme import DARK, SPACE_M, Theme, font
 from explorer.panels.wording import number_text
-
-TOP = 253  # last entry of a 256-entry table that carries data
+from explorer.views import TOP
 
 
 class ColourBar(QWidget):

@@ -67,7 +67,7 @@ class MosaicView(PictureView):
 
     def _wanted_density(self, layout: Layout) -> int:
         """Mosaic pixels of the picture for one of the layout; more where maps are shrunk."""
-        wanted = self.devicePixelRatioF() * (self.magnified() if self.zoomed else 1.0)
+        wanted: float = self.devicePixelRatioF() * (self.magnified() if self.zoomed else 1.0)
         return max(1, math.ceil(min(wanted, layout.shrunk)))
 
     def _on_range(self) -> None:
