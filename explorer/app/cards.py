@@ -148,7 +148,7 @@ class Cards(QObject):
         cause = message.removeprefix(f"{name}: ")
         card = ErrorCard(
             name, cause, remedy, details,
-            again=again, another=self._window.intake.ask_file, more=(("Keep", self.clear_input),),
+            again=again, another=self._window.intake.ask_file,
         )  # fmt: skip
         self._show(self._input_dock(), card)
 
@@ -159,7 +159,7 @@ class Cards(QObject):
         for row in others:
             switch = partial(self._switch, row.name, thing)
             card.body.addWidget(card.add_button(f"Open in {row.title}", slot=switch))
-        self._close(card)
+        self._show(self._input_dock(), card)
 
     def offer_weights(self, path: Path, targets: Sequence[tuple[Row, str]]) -> None:
         """A weights file fits these engines, or none."""
@@ -169,7 +169,7 @@ class Cards(QObject):
         for row, name in targets[:4]:
             load = partial(self._load, path, row, name)
             card.body.addWidget(card.add_button(f"Load into {row.title}", slot=load))
-        self._close(card)
+        self._show(self._input_dock(), card)
 
     def consent(self, path: Path, run: Act) -> None:
         """A model file is a program."""
@@ -185,6 +185,12 @@ class Cards(QObject):
         for dock in self._docks():
             dock.clear_card()
         self._window.centre.clear_card()
+
+    def put_away(self) -> bool:
+        """Take away what covers something, as Esc does; False when nothing did."""
+        covered = bool(self.shown())
+        self.clear()
+        return covered
 
     def clear_input(self) -> None:
         """Take the card on the inputs away."""
@@ -209,12 +215,6 @@ class Cards(QObject):
     def _show(self, place: Any, card: Card) -> None:
         card.set_theme(self._window.theme)
         place.show_card(card)
-
-    def _close(self, card: Card) -> None:
-        """A card that may be put away."""
-        card.add_button("Close", tip="Put this away (Esc)", slot=self.clear_input)
-        card.close_row()
-        self._show(self._input_dock(), card)
 
     def _run_model(self, run: Act) -> None:
         self.clear_input()

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QRect, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QPalette, QResizeEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
+from explorer.app.docks import put_away
 from explorer.app.drop import DropZone, yield_drops
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ class Centre(QWidget):
         super().__init__(parent)
         self.setObjectName("centre")
         self.setAccessibleName("Maps")
-        self.setAutoFillBackground(True)
         self.setMinimumSize(280, 200)
         self._theme: Theme | None = None
         self._make: Callable[[], MapsPanel] | None = None
@@ -127,6 +127,7 @@ class Centre(QWidget):
         self.clear_card()
         self._card = card
         card.setParent(self)
+        put_away(card, self.clear_card)
         self._arrange()
         card.show()
         card.raise_()
@@ -147,11 +148,16 @@ class Centre(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme
-        palette = self.palette()
-        palette.setColor(QPalette.ColorRole.Window, QColor(theme["window"]))
-        self.setPalette(palette)
+        self.update()
         for panel in self._panels.values():
             panel.set_theme(theme)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The plane between the panels; a palette would lose against the style sheet."""
+        if self._theme is not None:
+            painter = QPainter(self)
+            painter.fillRect(event.rect(), QColor(self._theme["window"]))
+            painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Lay out again."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QDockWidget,
     QFrame,
     QHBoxLayout,
     QLabel,
     QMainWindow,
+    QPushButton,
     QSizePolicy,
     QStackedLayout,
     QTabBar,
@@ -36,6 +38,7 @@ AREAS = {
     "centre": Qt.DockWidgetArea.TopDockWidgetArea,  # above the maps, between the side columns
 }
 TALL = 820  # px: from here on the right column has room for three docks one above the other
+NARROW = 400  # px: four buttons of a card do not fit side by side
 COLUMN = 260  # px: a narrower dock cannot be read
 INPUT_SHARE = {1: 1.0, 2: 0.55, 3: 0.4}  # of the right column's height, by its number of docks
 
@@ -149,6 +152,7 @@ class Dock(QDockWidget):
         self.setTitleBarWidget(self.bar)
         self._frame = QFrame(self)
         self._frame.setObjectName("dockframe")
+        self._frame.setMinimumSize(120, 48)  # so that a card never widens the column
         self._stack = QStackedLayout(self._frame)
         self._body = QWidget(self._frame)
         self._column = QVBoxLayout(self._body)
@@ -180,6 +184,10 @@ class Dock(QDockWidget):
         """Lay a card over the body; the body stays as it is beneath."""
         self.clear_card()
         self._card = card
+        put_away(card, self.clear_card)
+        if self.width() < NARROW:
+            for row in card.findChildren(QHBoxLayout):
+                stack_buttons(row)
         self._stack.addWidget(card)
         self._stack.setCurrentWidget(card)
 
@@ -210,6 +218,40 @@ class Dock(QDockWidget):
     def minimumSizeHint(self) -> QSize:
         """Small enough that three stand one above the other on a small screen."""
         return QSize(160, 72)
+
+
+class _PutAway(QToolButton):
+    """A cross in the upper right corner of a card."""
+
+    def __init__(self, card: QWidget, act: Callable[[], None]) -> None:
+        super().__init__(card)
+        self.setText("×")
+        self.setAccessibleName("Put this away")
+        self.setToolTip("Put this away; what ran before is still there (Esc)")
+        self.setFixedSize(24, 24)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.clicked.connect(act)
+        card.installEventFilter(self)
+        self.show()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay in the corner."""
+        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
+            self.move(watched.width() - self.width() - 8, 8)
+            self.raise_()
+        return False
+
+
+def stack_buttons(row: QHBoxLayout) -> None:
+    """In a narrow dock the buttons of a card stand one below the other."""
+    widgets = [row.itemAt(i).widget() for i in range(row.count())]
+    if sum(isinstance(w, QPushButton) for w in widgets) > 1:
+        row.setDirection(QBoxLayout.Direction.TopToBottom)
+
+
+def put_away(card: QWidget, act: Callable[[], None]) -> None:
+    """Give a card a cross that takes it away."""
+    _PutAway(card, act)
 
 
 class EngineDocks:

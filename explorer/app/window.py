@@ -290,7 +290,9 @@ class Window(QMainWindow):
         self.runner.run_again()
 
     def cancel(self) -> None:
-        """Stop what runs, or a film that is being written; the window answers at once."""
+        """Put a card away, else stop what runs; the window answers at once."""
+        if self.cards.put_away():
+            return
         if self.saving.film is not None:
             self.saving.film.stop()
         self.runner.cancel()
@@ -375,7 +377,11 @@ class Window(QMainWindow):
             "input": self.engine_docks.docks["input"], "layers": self.layers_dock,
             "maps": self.centre, "engines": self.engines_dock, "status": self.status_bar,
         }  # fmt: skip
-        return parts.get(name)
+        part = parts.get(name)
+        if isinstance(part, Dock):
+            part.show()
+            part.raise_()
+        return part
 
     def note_frame(self, frame: Frame) -> None:
         """A frame has come: count it and lengthen the timeline."""
