@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEventLoop, QObject, QTimer, Slot
 
+from explorer.params import unknown
+
 if TYPE_CHECKING:
     from explorer.app.runner import Failure
-    from explorer.app.window import Window
+    from explorer.app.window import Asked, Window
     from explorer.views import Edit
 
 QUIET_MS = 500  # nothing came for so long after the run had ended: all is on the screen
@@ -79,8 +81,7 @@ def shot(
         window.resize(*size)
         window.show()
         try:
-            _Waiting(window, steps, frame, layout).wait(patience)
-            window.probe_off()
+            _Waiting(window, asked, steps, frame, layout).wait(patience)
             app.processEvents()
             write_png(window.grab().toImage(), out)
         finally:
@@ -90,9 +91,11 @@ def shot(
 class _Waiting(QObject):
     """Runs the event loop until the window is at rest, something failed, or patience is over."""
 
-    def __init__(self, window: Window, steps: int, frame: int | None, layout: str) -> None:
+    def __init__(
+        self, window: Window, asked: Asked, steps: int, frame: int | None, layout: str
+    ) -> None:
         super().__init__()
-        self._window = window
+        self._window, self._asked = window, asked
         self._steps, self._frame, self._layout = steps, frame, layout
         self._failure: Failure | None = None
         self._refusal = ""
@@ -106,6 +109,7 @@ class _Waiting(QObject):
         window.shown.connect(self._shown)
         window.idle.connect(self._ended)
         window.runner.failed.connect(self._failed)
+        window.runner.opened.connect(self._opened)
         window.sources.refused.connect(self._refused)
         window.awoken.connect(self._arranged)
 
@@ -135,6 +139,15 @@ class _Waiting(QObject):
             if problem:
                 self._refusal = problem
                 self._loop.quit()
+
+    @Slot(object)
+    def _opened(self, opened: Any) -> None:
+        names = [layer.name for layer in opened.layers]
+        points = [*self._asked.points, *(edit.point for edit in self._asked.edits)]
+        wrong = [p for p in points if p not in names and "/" not in p]
+        if wrong:
+            self._refusal = unknown("layer", wrong[0], names)
+            self._loop.quit()
 
     @Slot(object)
     def _shown(self, frame: Any) -> None:
