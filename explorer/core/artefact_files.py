@@ -1,0 +1,91 @@
+"""One artefact to one file: PNG, SVG or NPZ, whole or not there."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from explorer.core.clip_writer import ExportError, writing
+from explorer.core.drawing import Pixels, svg
+from explorer.core.opencv import opencv
+from explorer.core.picture import dressed, picture
+from explorer.core.plots import PLOTS
+from explorer.kinds import Artefact
+from explorer.views import Rendered
+
+# Fields of the artefact itself, which run.json holds.
+_ABOUT = {"name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine"}
+
+
+def save_npz(artefact: Artefact, path: Path) -> None:
+    """Write the fields of a kind as arrays under their own names, names as text arrays.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    arrays: dict[str, Any] = {}
+    for field in fields(artefact):
+        value = getattr(artefact, field.name)
+        if field.name in _ABOUT or isinstance(value, bool | str | dict):
+            continue
+        if field.name == "layers":
+            arrays["layers"] = np.array([name for name, _ in value], dtype=np.str_)
+            arrays["lengths"] = np.array([length for _, length in value], dtype=np.int64)
+        elif isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        else:
+            items = list(value)
+            arrays[field.name] = np.array(items) if items else np.array([], dtype=np.str_)
+    with writing(Path(path)) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """PNG bytes of (H, W, 3) uint8 sRGB."""
+    done, data = opencv().imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))
+    if not done:
+        raise ExportError(f"a picture of shape {pixels.shape} cannot be written as PNG")
+    encoded: bytes = data.tobytes()
+    return encoded
+
+
+def save_png(
+    artefact: Artefact | Rendered, path: Path, scale: int = 1, on: Pixels | None = None
+) -> None:
+    """Write a picture.
+
+    Args:
+        scale: 1 to 4 enlarges and adds title strip and colour bar; 0 writes the bare pixels.
+        on: the input picture under boxes, masks and keypoints.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    pixels = dressed(artefact, scale, on) if scale >= 1 else picture(artefact, on)
+    data = encode_png(pixels)
+    with writing(Path(path)) as part:
+        part.write_bytes(data)
+
+
+def has_svg(artefact: Artefact | Rendered) -> bool:
+    """Whether the artefact is a plot, which SVG suits."""
+    return type(artefact) in PLOTS
+
+
+def save_svg(artefact: Artefact, path: Path) -> None:
+    """Write a plot as SVG.
+
+    Raises:
+        ExportError: the kind is a picture, not a plot, or the file cannot be written.
+    """
+    plot = PLOTS.get(type(artefact))
+    if plot is None:
+        raise ExportError(
+            f"{artefact.name}: {type(artefact).__name__} is a picture without lines; save it as PNG"
+        )
+    document = svg(plot(artefact))
+    with writing(Path(path)) as part:
+        part.write_text(document, encoding="utf-8")
