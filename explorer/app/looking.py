@@ -25,8 +25,6 @@ class Looking(QObject):
         super().__init__(window)
         self._window = window
         self.selected: dict[str, int] = {}
-        self._maps_views: tuple[View, ...] = ()
-        self._group_views: dict[str, View] = {}
         centre = window.centre
         centre.views_changed.connect(self.on_views)
         centre.current_changed.connect(self.on_current)
@@ -86,18 +84,8 @@ class Looking(QObject):
 
     @Slot(object)
     def on_views(self, views: tuple[View, ...]) -> None:
-        """The visible panels ask for other pictures."""
-        self._maps_views = views
-        self.send_views()
-
-    def send_views(self) -> None:
-        """Ask the runner for what the visible panels show, and for nothing else."""
-        groups = self._window.presenter.groups
-        shown = [
-            view for name, view in self._group_views.items()
-            if (panel := groups.get(name.partition("/")[0])) is not None and panel.isVisible()
-        ]  # fmt: skip
-        self._window.runner.set_views((*self._maps_views, *shown))
+        """The visible panels ask for other pictures; nothing else is captured."""
+        self._window.runner.set_views(views)
 
     # -- units and values
 
@@ -121,12 +109,6 @@ class Looking(QObject):
             if panel is not None:
                 on = [e for e in edits if e.point == point and e.on]
                 panel.set_edited(tuple(u for e in on for u in e.units))
-
-    @Slot(object)
-    def on_group_view(self, view: View) -> None:
-        """A panel in a dock asks for a picture of an artefact."""
-        self._group_views[view.point] = view
-        self.send_views()
 
     @Slot(object)
     def on_value_wanted(self, wanted: tuple[Handle, int, int, int]) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Slot
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
+    from explorer.kinds import Artefact
     from explorer.panels.group import GroupPanel
     from explorer.views import Frame
 
@@ -45,12 +46,12 @@ class Presenter(QObject):
         begun = time.perf_counter()
         window = self._window
         self.frame = frame
+        self._lay_photo_under(frame)
         for artefact in frame.artefacts:
             panel = self.groups.get(artefact.group)
             if panel is not None:
-                panel.add(artefact)
+                self._add(panel, artefact)
         window.centre.show_rendered(frame.rendered)
-        self._show_maps_of_groups(frame)
         if frame.statistics:
             window.layers.show_statistics(frame.statistics)
         self._mark(stale)
@@ -87,12 +88,22 @@ class Presenter(QObject):
             if panel is not sender and panel.isVisible():
                 panel.show_cursor(where)
 
-    def _show_maps_of_groups(self, frame: Frame) -> None:
-        for rendered in frame.rendered:
-            group = rendered.view.point.partition("/")[0]
-            panel = self.groups.get(group)
-            if panel is not None and hasattr(panel, "show_rendered"):
-                panel.show_rendered(rendered)
+    def _add(self, panel: GroupPanel, artefact: Artefact) -> None:
+        try:
+            panel.add(artefact)
+        except Exception as error:  # noqa: BLE001 -- one panel must not take the others with it
+            self._window.say(f"{artefact.name} cannot be drawn: {type(error).__name__}: {error}")
+
+    def _lay_photo_under(self, frame: Frame) -> None:
+        """Fields, boxes, masks and points lie on the picture that the network looks at."""
+        photo = next(
+            (a for a in frame.artefacts if a.group == "input" and hasattr(a, "image")), None
+        )
+        if photo is None or photo.image.ndim != 3:
+            return
+        for name, group in self.groups.items():
+            if name != "input":
+                group.set_background(photo.image)
 
     def _mark(self, stale: str) -> None:
         docks = self._window.engine_docks.docks.values()

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 DEFAULT = "classify"
 SIZE = (1440, 900)
 STOP_MS = 5000
+TIMELINE_MS = 250
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
@@ -138,6 +139,9 @@ class Window(QMainWindow):
         self.setCentralWidget(self.centre)
         self.transport = Transport(self.commands)
         self.timeline: Any = None  # made when pyqtgraph is there
+        self._growing = QTimer(self)
+        self._growing.setSingleShot(True)
+        self._growing.timeout.connect(self._grow_timeline)
         self.status_bar = StatusBar(self)
         self.setStatusBar(self.status_bar)
         self.layers_dock = self._dock("layers", "Layers", self.layers)
@@ -384,7 +388,12 @@ class Window(QMainWindow):
         return part
 
     def note_frame(self, frame: Frame) -> None:
-        """A frame has come: count it and lengthen the timeline."""
+        """A frame has come: the timeline grows, seen at 4 Hz."""
+        if not self._growing.isActive():
+            self._growing.start(TIMELINE_MS)
+
+    @Slot()
+    def _grow_timeline(self) -> None:
         if self.timeline is not None:
             self.timeline.set_steps(self.runner.timeline.steps())
 
@@ -399,16 +408,8 @@ class Window(QMainWindow):
         QTimer.singleShot(0, self, work)
 
     def watch_docks(self, docks: Iterable[Dock]) -> None:
-        """Keep the titles of new docks right, and what they ask for."""
-        made = list(docks)
-        self.tabs.watch(made)
-        for dock in made:
-            dock.visibilityChanged.connect(self._on_visible)
-
-    @Slot(bool)
-    def _on_visible(self, shown: bool) -> None:
-        if not self.closing:
-            self.looking.send_views()
+        """Keep the titles of new docks right."""
+        self.tabs.watch(docks)
 
     # -- the end
 
