@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ Array = npt.NDArray[Any]
 _CANVAS = colours.CANVAS
 _GAP = 2
 _SHADES = tuple(c for c in colours.OKABE_ITO if c != (0, 0, 0))
-_LEAST = 96  # maps smaller than this are enlarged by whole factors in a picture of their own
+_SIDE = 384  # small grids of numbers are enlarged by whole factors to about this
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def _pixels(artefact: Artefact | Rendered, on: Pixels | None) -> Pixels:
 
 
 def _readable(pixels: Pixels) -> Pixels:
-    factor = max(1, math.ceil(_LEAST / max(pixels.shape[:2])))
+    factor = max(1, _SIDE // max(pixels.shape[:2]))
     return enlarge(pixels, pixels.shape[0] * factor, pixels.shape[1] * factor)
 
 

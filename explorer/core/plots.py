@@ -39,6 +39,7 @@ from explorer.kinds import (
 
 Array = npt.NDArray[Any]
 Limits = tuple[float, float]
+Spot = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640.0, 360.0
 _MOST_BARS = 40
@@ -268,13 +269,16 @@ def graph(artefact: Graph) -> Drawing:
     """Nodes in columns by their distance from the sources (on a circle where there are cycles)."""
     count = len(artefact.nodes)
     drawing = Drawing(_WIDTH * 1.25, _HEIGHT * 1.5)
-    spots = _spots(count, artefact.edges, drawing)
+    depth = _depths(count, artefact.edges)
+    spots = _spots(count, depth, drawing)
     weights = np.asarray(artefact.weights, np.float64)
     top = float(np.nanmax(np.abs(weights))) if weights.size else 1.0
     for e, (a, b) in enumerate(artefact.edges):
         strength = abs(weights[e]) / (top or 1.0) if e < len(weights) else 0.6
         tint = LINES[1] if e < len(weights) and weights[e] < 0 else LINES[0]
-        _arrow(drawing, spots[a], spots[b], tint if len(weights) else MUTED, 0.6 + 2.4 * strength)
+        bent = depth is None or depth[b] - depth[a] > 1
+        tint = tint if len(weights) else MUTED
+        _arrow(drawing, spots[a], spots[b], tint, 0.6 + 2.4 * strength, bent=bent)
     values = np.asarray(artefact.values, np.float64)
     if len(values):
         low, high = colours.limits_for(float(np.nanmin(values)), float(np.nanmax(values)))
@@ -289,8 +293,7 @@ def graph(artefact: Graph) -> Drawing:
     return drawing
 
 
-def _spots(count: int, edges: Array, drawing: Drawing) -> list[tuple[float, float]]:
-    depth = _depths(count, edges)
+def _spots(count: int, depth: list[int] | None, drawing: Drawing) -> list[Spot]:
     if depth is None:
         angle = 2 * np.pi * np.arange(count) / max(1, count) - np.pi / 2
         reach_x, reach_y = drawing.width / 2 - 70, drawing.height / 2 - 40
@@ -321,16 +324,31 @@ def _depths(count: int, edges: Array) -> list[int] | None:
     return None
 
 
-def _arrow(
-    drawing: Drawing, a: tuple[float, float], b: tuple[float, float], tint: Colour, width: float
-) -> None:
+def _towards(a: Spot, b: Spot) -> Spot:
+    length = math.hypot(b[0] - a[0], b[1] - a[1]) or 1.0
+    return (b[0] - a[0]) / length, (b[1] - a[1]) / length
+
+
+def _arrow(drawing: Drawing, a: Spot, b: Spot, tint: Colour, width: float, *, bent: bool) -> None:
     length = math.hypot(b[0] - a[0], b[1] - a[1])
     if length < 20:
         return
-    ux, uy = (b[0] - a[0]) / length, (b[1] - a[1]) / length
-    tip = (b[0] - 9 * ux, b[1] - 9 * uy)
+    # An arc, so that an edge that skips nodes on its line, or runs back, is seen beside them.
+    bend = 0.35 if bent else 0.0
+    middle = ((a[0] + b[0]) / 2 + bend * (b[1] - a[1]), (a[1] + b[1]) / 2 - bend * (b[0] - a[0]))
+    ux, uy = _towards(middle, b)
+    vx, vy = _towards(a, middle)
+    start, tip = (a[0] + 9 * vx, a[1] + 9 * vy), (b[0] - 9 * ux, b[1] - 9 * uy)
     barbs = [(tip[0] - 6 * ux + s * 4 * uy, tip[1] - 6 * uy - s * 4 * ux) for s in (1, -1)]
-    drawing.add(Line([(a[0] + 9 * ux, a[1] + 9 * uy), tip], tint, width))
+    shares = [k / 16 for k in range(17)] if bent else [0.0, 1.0]
+    path = [
+        tuple(
+            (1 - t) ** 2 * p + 2 * t * (1 - t) * q + t * t * r
+            for p, q, r in zip(start, middle, tip, strict=True)
+        )
+        for t in shares
+    ]
+    drawing.add(Line([(x, y) for x, y in path], tint, width))
     drawing.add(Line([barbs[0], tip, barbs[1]], tint, max(1.0, width * 0.7)))
 
 
