@@ -8,8 +8,9 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from explorer.kinds import Array, Artefact
+from explorer.kinds import Array, Artefact, Matrix
 from explorer.panels import panel_class
+from explorer.panels.matrix import extremes
 from explorer.panels.panel import Panel
 from explorer.panels.picture import PicturePanel
 from explorer.panels.theme import DARK, SPACE_M, SPACE_XS, Theme
@@ -52,6 +53,19 @@ class GroupPanel(QWidget):
         if panel is None or self._kinds[artefact.item] is not type(artefact):
             panel = self._replace(artefact)
         panel.show_artefact(artefact)
+        if isinstance(artefact, Matrix):
+            self._share_scale()
+
+    def _share_scale(self) -> None:
+        """One range for all matrices of the group that do not ask for their own."""
+        shown = [p for p in self.panels.values() if isinstance(p.artefact, Matrix)]
+        sharing = [p.artefact for p in shown if not getattr(p.artefact, "own_scale", True)]
+        if len(sharing) < 2:
+            return
+        ranges = [extremes(matrix.arrays()["values"]) for matrix in sharing if matrix is not None]
+        limits = min(low for low, _ in ranges), max(high for _, high in ranges)
+        for panel in shown:
+            panel.set_shared(limits)  # type: ignore[attr-defined]
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Show the linked cursor in every item but the one that the mouse is on."""
