@@ -116,6 +116,7 @@ class Engine(Generic[P]):
 
     host: Host
     network: nn.Module
+    provenance: str = ""  # where the weights come from, when not from the weight catalogue
 
     def build(self, params: P) -> nn.Module:
         """Make the network and load its weights through ``self.host.weights(name)``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ class _Point:
     views: tuple[View, ...]
     edits: tuple[Edit, ...]
     calls: int = 0
-    handles: list[RemovableHandle] = field(default_factory=list)
+    ever: bool = False
 
 
 class Capture:
@@ -171,8 +171,8 @@ class Capture:
         return self._kept.get((handle.point, handle.call, handle.sample))
 
     def uncalled(self) -> tuple[str, ...]:
-        """Captured points whose module did not run since `start_pass`."""
-        return tuple(p.name for p in self._points.values() if p.views and p.calls == 0)
+        """Captured points whose module has not run since they were hooked."""
+        return tuple(p.name for p in self._points.values() if p.views and not p.ever)
 
     def _due(self) -> Iterator[View]:
         for view in self._wanted[0]:
@@ -219,6 +219,7 @@ class Capture:
                     if view.call in (-1, point.calls):
                         self._keep(view, x, point.calls + 1)
             point.calls += 1
+            point.ever = True
             self.seconds += time.perf_counter() - begun
             return changed if point.edits else None
 

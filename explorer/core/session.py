@@ -160,6 +160,8 @@ class Session:
     @property
     def provenance(self) -> str:
         """Where the weights come from: "trained", "trained here", "random", "your file …", "none"."""
+        if self.engine.provenance:
+            return self.engine.provenance
         if self.host.sources:
             return " + ".join(dict.fromkeys(w.provenance for w in self.host.sources.values()))
         has_any = any(True for _ in self.network.parameters())
@@ -299,9 +301,11 @@ class Session:
         """Whether a cancel was asked for since the current request began."""
         return self._cancel.is_set()
 
-    def continue_random(self, state: Tensor) -> None:
-        """Start the next run from this random state instead of the seed (a resumed training)."""
-        self._continued = state
+    def continue_with(self, random: Tensor, values: Mapping[str, Any]) -> None:
+        """Go on as a training that was stopped: its random state, and its knobs unless asked for."""
+        self._continued = random
+        known = knobs.knobs(type(self.params))
+        self.set_params({k: v for k, v in values.items() if k in known and k not in self._asked})
 
     def reset_memory(self) -> None:
         """Forget what the engine carried from frame to frame."""

@@ -45,6 +45,8 @@ class Trainer:
     def resume(self, path: Path) -> Checkpoint:
         """Read a checkpoint (or the one beside a weights file) and set knobs and random state.
 
+        Knobs that were asked for by name stay as asked.
+
         Raises:
             EngineError: it belongs to another engine.
         """
@@ -57,7 +59,7 @@ class Trainer:
                 f"{path.name}: a checkpoint of engine {own.get('engine')!r}, not of "
                 f"{self.session.row.name!r}; choose the engine that wrote it"
             )
-        self.session.continue_random(own["random"])
+        self.session.continue_with(own["random"], own["knobs"])
         self._start = checkpoint.step
         return Checkpoint(checkpoint.step, checkpoint.weights, state, checkpoint.score)
 

@@ -1,0 +1,525 @@
+"""The command line: the verbs of `layerscope`, on the same Session as the window."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer import __version__
+
+if TYPE_CHECKING:
+    from explorer.core.registry import Row
+    from explorer.core.session import Session
+    from explorer.core.weights import WeightStore
+    from explorer.views import Edit, Frame
+
+VERBS = ("list", "layers", "run", "shot", "train", "evaluate", "weights")
+OK, BAD_INPUT, MISSING_WEIGHTS, ENGINE_FAILED = 0, 2, 3, 4
+
+
+class UsageError(ValueError):
+    """Something on the command line is wrong; one line of cause and remedy."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> Any:
+        """Raise instead of printing the usage."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; exit codes: 0, 2 bad input, 3 missing weights, 4 engine failed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words or words[0] not in VERBS:
+            return _window(words)
+        args = _parser().parse_args(words)
+        command: Callable[[argparse.Namespace], int] = args.command
+        return command(args)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OK
+    except Exception as error:  # noqa: BLE001 -- sorted into the exit codes of the design
+        return _report(error)
+
+
+def _report(error: Exception) -> int:
+    """One line on stderr and the exit code for it; an engine's traceback goes to a log file."""
+    name = type(error).__name__
+    if name == "WeightsMissing":
+        print(f"layerscope: {error}", file=sys.stderr)
+        return MISSING_WEIGHTS
+    trace = getattr(error, "traceback", "")
+    if name == "EngineFailed":
+        log = _log(trace)
+        print(f"layerscope: {error} (traceback: {log})", file=sys.stderr)
+        return ENGINE_FAILED
+    if isinstance(error, (ValueError, LookupError, OSError, RuntimeError)):
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        print(f"layerscope: {' '.join(text.split())}", file=sys.stderr)
+        return _shot_code(error)
+    raise error
+
+
+def _shot_code(error: Exception) -> int:
+    kind = getattr(error, "kind", "input")
+    if kind in ("engine", "memory"):
+        _log(getattr(error, "details", ""))
+        return ENGINE_FAILED
+    return MISSING_WEIGHTS if kind == "weights" else BAD_INPUT
+
+
+def _log(text: str) -> Path:
+    from explorer.core.paths import cache
+
+    folder = cache() / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"engine-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# -- the window
+
+
+def _window(words: list[str]) -> int:
+    parser = Parser("layerscope", description=__doc__, epilog=f"verbs: {', '.join(VERBS)}")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, clips, texts, models")
+    parser.add_argument("--engine", default="", help="engine to start with")
+    parser.add_argument("--device", default="", help="auto, cpu or cuda[:n]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--version", action="version", version=f"layerscope {__version__}")
+    args = parser.parse_args(words)
+    from explorer.app.start import start
+
+    return start(args.paths, engine=args.engine, device=args.device, seed=args.seed)
+
+
+# -- list and layers
+
+
+def _list(args: argparse.Namespace) -> int:
+    from explorer.core.registry import table
+
+    rows = list(table().values())
+    states = _states(rows)
+    if args.json:
+        print(json.dumps([_entry(row, states) for row in rows], indent=2, ensure_ascii=False))
+        return OK
+    for family in dict.fromkeys(row.family for row in rows):
+        print(family)
+        for row in (r for r in rows if r.family == family):
+            inputs = ", ".join(f"{slot}: {kind}" for slot, kind in row.inputs.items()) or "no input"
+            missing = [w.name for w in row.weights if states[w.name] == "missing"]
+            tail = f"  cannot run: {row.problem}" if row.problem else f"  {row.title} ({inputs})"
+            print(f"  {row.name:16}{tail}")
+            if missing:
+                print(f"  {'':16}  not here yet: layerscope weights fetch {' '.join(missing)}")
+    return OK
+
+
+def _states(rows: Sequence[Row]) -> dict[str, str]:
+    store = _store(rows)
+    return {w.name: store.status(w.name) for row in rows for w in row.weights}
+
+
+def _entry(row: Row, states: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": row.name, "title": row.title, "family": row.family, "paper": row.paper,
+        "inputs": dict(row.inputs), "points": list(row.points), "problem": row.problem,
+        "groups": {g.name: list(g.kinds) for g in row.groups.values()},
+        "weights": {w.name: states[w.name] for w in row.weights},
+    }  # fmt: skip
+
+
+def _store(rows: Sequence[Row]) -> WeightStore:
+    from explorer.core.weights import WeightStore
+
+    return WeightStore([w for row in rows for w in row.weights])
+
+
+def _layers(args: argparse.Namespace) -> int:
+    session = _open(args)
+    inputs = _inputs(args, session.row)
+    for _ in session.run(inputs, steps=1):
+        break
+    layers = session.layers()
+    if args.json:
+        print(json.dumps([_layer_entry(layer) for layer in layers], indent=2))
+        return OK
+    for layer in layers:
+        shape = " × ".join(map(str, layer.shape)) if layer.shape else "not called"
+        print(f"{layer.name:36} {layer.kind:22} {layer.parameters:>12,}  {shape}")
+    return OK
+
+
+def _layer_entry(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.name, "kind": layer.kind, "parameters": layer.parameters,
+        "shape": list(layer.shape) if layer.shape else None, "called": bool(layer.called),
+        "calls": layer.calls,
+    }  # fmt: skip
+
+
+# -- run, train, evaluate
+
+
+def _open(args: argparse.Namespace) -> Session:
+    """The session of MODEL, opened, with knobs, layers to capture and edits in place."""
+    from explorer.core.registry import find, table
+
+    if _is_own(args.model):
+        from explorer.core.models import own_row
+
+        row, values = own_row(args.model)
+    else:
+        row, values = find(args.model, table()), {}
+    from explorer.core.session import Session
+
+    session = Session(
+        row, device=args.device, seed=args.seed, params={**values, **_settings(args.set)}
+    )
+    session.on_progress = _say if sys.stderr.isatty() else None
+    session.open()
+    session.statistics_every = 0.0
+    session.edits = tuple(_edit(text) for text in getattr(args, "edit", ()))
+    from explorer.views import View
+
+    session.views = tuple(View(point) for point in getattr(args, "capture", ()))
+    names = [v.point for v in session.views if "/" not in v.point]
+    session.capture.check([*names, *(e.point for e in session.edits)])
+    return session
+
+
+def _is_own(name: str) -> bool:
+    return ":" in name or name.endswith((".py", ".pt2"))
+
+
+def _say(text: str, fraction: float | None) -> None:
+    share = "" if fraction is None else f" {100 * fraction:.0f} %"
+    print(f"\r\x1b[K{text}{share}", end="", file=sys.stderr, flush=True)
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, str]:
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair!r}: write it as knob=value")
+        values[name] = value
+    return values
+
+
+def _edit(text: str) -> Edit:
+    """``LAYER:UNIT=op``: zero, or scale, add, replace with a number, clamp with low,high."""
+    from explorer.views import Edit
+
+    where, equals, what = text.partition("=")
+    point, colon, unit = where.rpartition(":")
+    op, _, numbers = what.partition(":")
+    try:
+        units = () if unit == "*" else tuple(int(u) for u in unit.split(","))
+        values = [float(n) for n in numbers.split(",")] if numbers else []
+    except ValueError:
+        units, op, values = (), "", []
+    counts = {"zero": 0, "scale": 1, "add": 1, "replace": 1, "clamp": 2}
+    if not (equals and colon) or counts.get(op) != len(values):
+        raise UsageError(
+            f"--edit {text!r}: write LAYER:UNIT=zero, =scale:2, =add:1, =replace:0.5 or "
+            "=clamp:0,1; UNIT is a number, several with commas, or *"
+        )
+    value, high = (*values, 0.0, 0.0)[:2]
+    return Edit(point, units, op, value, high)  # type: ignore[arg-type]
+
+
+def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
+    """Slots from SLOT=PATH or plain PATHs in slot order; the engine's own sample without any."""
+    from explorer.core.media import fits, read_input, sample_inputs, sniff
+
+    if not args.inputs:
+        return dict(sample_inputs(row))
+    given: dict[str, Any] = {}
+    for text in args.inputs:
+        slot, equals, value = text.partition("=")
+        if not (equals and slot in row.inputs):
+            if equals and slot.isidentifier() and not Path(text).exists():
+                from explorer.params import unknown
+
+                raise UsageError(unknown("input", slot, row.inputs))
+            value = text
+            free = [s for s in row.inputs if s not in given]
+            found = sniff(Path(value)) if Path(value).exists() else ""
+            slot = next((s for s in free if found and fits(row.inputs[s], found)), "") or next(
+                iter(free), ""
+            )
+        if not slot:
+            raise UsageError(f"{value!r}: engine {row.name!r} takes {len(row.inputs)} inputs only")
+        given[slot] = read_input(row.inputs[slot], value)
+    missing = [slot for slot in row.inputs if slot not in given]
+    if missing:
+        given |= {s: v for s, v in sample_inputs(row).items() if s in missing}
+    return given
+
+
+def _run(args: argparse.Namespace) -> int:
+    session = _open(args)
+    inputs = _inputs(args, session.row)
+    from explorer.core.export import write_run
+    from explorer.core.session import clip_of
+
+    clip = clip_of(inputs)
+    begun = time.perf_counter()
+    if clip is None:
+        frames = session.run(inputs, steps=args.steps)
+    else:
+        frames = session.play(inputs, frames=args.frames, every=max(1, args.every or 1))
+    times: list[dict[str, float]] = []
+    record = write_run(
+        args.out,
+        _watched(frames, times),
+        lambda: {
+            **session.record(),
+            "input_names": {slot: getattr(v, "name", "") for slot, v in inputs.items()},
+            "timing": _timing(times, time.perf_counter() - begun),
+        },
+        every=0 if clip is not None else args.every or 0,
+        fps=(clip.fps or 25.0) / max(1, args.every or 1) if clip is not None else 25.0,
+        read=session.read,
+    )
+    session.close()
+    print(
+        json.dumps(record, indent=2, ensure_ascii=False)
+        if args.json
+        else _summary(record, args.out)
+    )
+    return OK
+
+
+def _watched(frames: Iterator[Frame], times: list[dict[str, float]]) -> Iterator[Frame]:
+    for frame in frames:
+        times.append(frame.milliseconds)
+        yield frame
+
+
+def _timing(times: Sequence[dict[str, float]], seconds: float) -> dict[str, Any]:
+    names = sorted({name for row in times for name in row})
+    mean = {f"{n}_ms": round(sum(r.get(n, 0.0) for r in times) / len(times), 3) for n in names}
+    return {"seconds": round(seconds, 3), "frames": len(times), **mean}
+
+
+def _summary(record: dict[str, Any], out: Path) -> str:
+    lines = [
+        f"{record['engine']} · weights: {record['provenance']} · {record['timing']['seconds']} s"
+    ]
+    for entry in record["artefacts"]:
+        shape = " × ".join(map(str, entry.get("shape") or ()))
+        lines.append(
+            f"  {entry['name']:40} {entry['kind']:12} {shape:18} {', '.join(entry['files'])}"
+        )
+    return "\n".join([*lines, f"in {out}"])
+
+
+def _train(args: argparse.Namespace) -> int:
+    from explorer.engine import Engine
+
+    session = _open(args)
+    if type(session.engine).train is Engine.train:
+        raise UsageError(f"engine {session.row.name!r} has no training")
+    inputs = _inputs(args, session.row)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    seen = 0.0
+    frame = None
+    frames = session.train(inputs, out=args.out, resume=args.resume, steps=args.steps)
+    for frame in frames:
+        if time.monotonic() - seen > 1.0:
+            seen = time.monotonic()
+            print(_progress(frame), file=sys.stderr)
+    if frame is not None:
+        print(_progress(frame), file=sys.stderr)
+    print(f"wrote {args.out} and {args.out.with_suffix('.checkpoint').name}")
+    return OK
+
+
+def _progress(frame: Frame) -> str:
+    """The newest value of every curve of a training frame."""
+    from explorer.kinds import Curve
+
+    parts = [f"step {frame.step}"]
+    for curve in (a for a in frame.artefacts if isinstance(a, Curve)):
+        if curve.y.size:
+            values = curve.y[..., -1].reshape(-1).tolist()
+            parts.append(f"{curve.item} {', '.join(f'{v:.4g}' for v in values)}")
+    return " · ".join(parts)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    if not args.folder.is_dir():
+        raise UsageError(f"{args.folder}: there is no such folder")
+    session = _open(args)
+    result = session.evaluate(args.folder)
+    text = json.dumps({"engine": session.row.name, "folder": args.folder.name, **result}, indent=2)
+    if args.out:
+        from explorer.core.atomic import atomic
+
+        with atomic(args.out) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return OK
+
+
+# -- shot and weights
+
+
+def _shot(args: argparse.Namespace) -> int:
+    from explorer.app.shot import shot
+
+    width, cross, height = args.size.partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {args.size!r}: write it as 1440x900")
+    if args.out.suffix.lower() != ".png":
+        raise UsageError(f"{args.out}: the picture is a PNG; name it OUT.png")
+    shot(
+        args.out, args.inputs, engine=args.engine, size=(int(width), int(height)),
+        theme=args.theme, layout=args.layout, values=_settings(args.set), capture=args.capture,
+        edits=[_edit(text) for text in args.edit], steps=args.steps or 0, frame=args.frame,
+        device=args.device, seed=args.seed,
+    )  # fmt: skip
+    print(args.out)
+    return OK
+
+
+def _weights(args: argparse.Namespace) -> int:
+    from explorer.core.registry import table
+
+    rows = [row for row in table().values() if not row.problem]
+    store = _store(rows)
+    if args.action == "list":
+        for name, row in store.rows.items():
+            users = ", ".join(r.name for r in rows if name in {w.name for w in r.weights})
+            terms = row.licence + (f"; data: {row.data}" if row.data else "")
+            print(
+                f"{name:22} {store.status(name):9} {row.size / 2**20:8.1f} MiB  {users}  ({terms})"
+            )
+    elif args.action == "fetch":
+        for name in args.names or _fail("weights fetch: which? See layerscope weights list"):
+            store.fetch(name, _say if sys.stderr.isatty() else _quiet)
+            print(f"{name} is here")
+    elif args.action == "import":
+        if len(args.names) != 2:
+            _fail("weights import takes NAME FILE")
+        store.import_file(args.names[0], Path(args.names[1]))
+        print(f"{args.names[0]} now comes from {Path(args.names[1]).name}")
+    else:
+        report = store.verify()
+        for name, status, detail in report:
+            print(f"{name:22} {status:9} {detail}")
+        return BAD_INPUT if any(status == "damaged" for _, status, _ in report) else OK
+    return OK
+
+
+def _quiet(text: str, fraction: float | None) -> None:
+    """Where nobody watches, a download says nothing until it is done."""
+
+
+def _fail(message: str) -> Any:
+    raise UsageError(message)
+
+
+# -- words
+
+
+def _parser() -> Parser:
+    parser = Parser("layerscope", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
+
+    def verb(name: str, command: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        sub: Parser = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    listing = verb("list", _list, "engines, their inputs, and whether their weights are here")
+    listing.add_argument("--json", action="store_true")
+
+    layers = verb("layers", _layers, "capture points of a model, with shapes")
+    _model(layers)
+    layers.add_argument("--json", action="store_true")
+
+    run = verb("run", _run, "run a model and write pictures, arrays and run.json")
+    _model(run)
+    run.add_argument("--out", type=Path, required=True, metavar="DIR")
+    run.add_argument("--steps", type=_count, metavar="N", help="stop after N artefact steps")
+    run.add_argument("--frames", type=_count, metavar="N", help="stop after N frames of a clip")
+    run.add_argument(
+        "--every", type=_count, metavar="N", help="every Nth frame, or a PNG every N steps"
+    )
+    run.add_argument("--json", action="store_true", help="print the record of run.json")
+    _looking(run)
+
+    shot = verb("shot", _shot, "a picture of the real window, without a display")
+    shot.add_argument("out", type=Path, metavar="OUT.png")
+    shot.add_argument("inputs", nargs="*", metavar="PATH")
+    shot.add_argument("--engine", default="")
+    shot.add_argument("--size", default="1440x900", metavar="WxH")
+    shot.add_argument("--theme", choices=("dark", "light"), default="dark")
+    shot.add_argument("--layout", default="", metavar="NAME")
+    shot.add_argument("--steps", type=_count, metavar="N")
+    shot.add_argument("--frame", type=int, metavar="N")
+    _settings_of(shot)
+    _looking(shot)
+
+    train = verb("train", _train, "train an engine; the file can be resumed")
+    _model(train)
+    train.add_argument("--out", type=Path, required=True, metavar="FILE")
+    train.add_argument("--resume", type=Path, metavar="FILE")
+    train.add_argument("--steps", type=_count, metavar="N")
+
+    evaluate = verb("evaluate", _evaluate, "the field's metric over an annotated folder")
+    evaluate.add_argument("model", metavar="ENGINE")
+    evaluate.add_argument("folder", type=Path, metavar="FOLDER")
+    evaluate.add_argument("--out", type=Path, metavar="FILE")
+    _settings_of(evaluate)
+
+    weights = verb("weights", _weights, "list, fetch, import or verify weights")
+    weights.add_argument("action", choices=("list", "fetch", "import", "verify"))
+    weights.add_argument("names", nargs="*", metavar="NAME")
+    return parser
+
+
+def _model(parser: Parser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help="engine, module:factory, file.py:factory or .pt2"
+    )
+    parser.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
+    _settings_of(parser)
+
+
+def _settings_of(parser: Parser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _looking(parser: Parser) -> None:
+    parser.add_argument("--capture", action="append", default=[], metavar="LAYER")
+    parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT=OP")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
