@@ -342,7 +342,7 @@ class EngineDocks:
             column.append(knobs)
         high = window.height()
         slots_only = self.row is not None and "input" not in self.row.groups
-        top = first.sizeHint().height() if slots_only else int(high * INPUT_SHARE[len(column)])
+        top = first.sizeHint().height() + 16 if slots_only else int(high * INPUT_SHARE[len(column)])
         rest = (high - top) // max(1, len(column) - 1)
         window.resizeDocks(column, [top, *[rest] * (len(column) - 1)], down)
         for area, share in (("centre", 0.42), ("bottom", 0.25)):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from explorer.kinds import Array, Artefact, Matrix
 from explorer.panels import panel_class
@@ -17,6 +17,7 @@ from explorer.panels.theme import DARK, SPACE_M, SPACE_XS, Theme
 from explorer.views import grid_columns
 
 CELL = (4, 3)  # width to height that items are best seen at
+LEAST = (200, 150)  # px: smaller items are scrolled instead
 
 
 class GroupPanel(QWidget):
@@ -38,7 +39,17 @@ class GroupPanel(QWidget):
         self._background: Array | None = None
         self._columns = 0
         self._hovered: Panel | None = None
-        self._grid = QGridLayout(self)
+        content = QWidget()
+        self._grid = QGridLayout(content)
+        self._scroll = QScrollArea(self)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(content)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self._scroll)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACE_XS)
         self._empty = QLabel("Nothing yet: results appear here while the network runs.", self)
@@ -97,6 +108,7 @@ class GroupPanel(QWidget):
             old.setParent(None)
             old.deleteLater()
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
+        panel.setMinimumSize(120, LEAST[1])
         panel.gestured.connect(self.gestured)
         panel.probed.connect(self._probed)
         panel.said.connect(self.said)
@@ -117,7 +129,8 @@ class GroupPanel(QWidget):
         if not self.panels:
             return
         aspect = self.width() / max(1, self.height())
-        columns = grid_columns(len(self.panels), *CELL, aspect)
+        fitting = max(1, self.width() // LEAST[0])
+        columns = min(fitting, grid_columns(len(self.panels), *CELL, aspect))
         if columns == self._columns:
             return
         self._columns = columns

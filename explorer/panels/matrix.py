@@ -49,7 +49,7 @@ class Labels(Overlay):
 
 
 class MatrixPanel(Panel):
-    """Values (..., R, C); a counter for each leading axis; the probe names row, column and value."""
+    """Values (..., R, C), with a counter for each leading axis; the probe names row and column."""
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         self.view = PictureView()
