@@ -74,7 +74,8 @@ def colours_at(name: str, spots: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     anchors = np.frombuffer(bytes.fromhex(_ANCHORS[name]), np.uint8).reshape(-1, 3)
     where = np.linspace(0.0, 1.0, len(anchors))
     channels = [np.interp(spots, where, anchors[:, c]) for c in range(3)]
-    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    found: Table = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    return found
 
 
 def map_for(low: float, high: float, scale: Scale | None = None) -> Name:

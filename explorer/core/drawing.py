@@ -6,6 +6,7 @@ Coordinates are pixels at scale 1, y downwards.
 from __future__ import annotations
 
 import base64
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ def plain(text: str) -> str:
 
 def raster(drawing: Drawing, scale: int = 1) -> Pixels:
     """The drawing as (H, W, 3) uint8."""
-    size = (round(drawing.height * scale), round(drawing.width * scale), 3)
+    size = (math.ceil(drawing.height) * scale, math.ceil(drawing.width) * scale, 3)
     canvas: Pixels = np.full(size, PAPER, np.uint8)
     for item in drawing.items:
         if isinstance(item, Line):
@@ -210,7 +211,8 @@ def enlarge(pixels: Pixels, height: int, width: int) -> Pixels:
     """Nearest-neighbour resize of (R, C, 3) to (height, width, 3)."""
     rows = np.arange(height) * pixels.shape[0] // height
     columns = np.arange(width) * pixels.shape[1] // width
-    return pixels[rows[:, None], columns]
+    cells: Pixels = pixels[rows[:, None], columns]
+    return cells
 
 
 def svg(drawing: Drawing) -> str:

@@ -228,7 +228,7 @@ def fetch_url(
     try:
         download(url, str(target), None)
     except requests.HTTPError as error:
-        status = error.response.status_code
+        status = error.response.status_code if error.response is not None else "an error"
         raise WeightsError(
             f"{url}: the server answered {status}; try again later, {remedy}"
         ) from error

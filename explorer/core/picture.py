@@ -145,7 +145,7 @@ def _heat(artefact: Field) -> Pixels:
 def _flow(values: Array) -> Pixels:
     """Direction as hue and length as brightness; what is not finite is magenta."""
     vectors = values.astype(np.float32)
-    finite = np.isfinite(vectors).all(axis=2)
+    finite = np.asarray(np.isfinite(vectors).all(axis=2))
     vectors = np.where(finite[..., None], vectors, 0)
     length = np.hypot(vectors[..., 0], vectors[..., 1])
     top = float(length.max()) or 1.0

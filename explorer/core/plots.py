@@ -59,7 +59,8 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [k * step for k in range(first, last + 1)]
+    # Clipped, since at the limits of precision a multiple may fall outside.
+    return [min(max(k * step, low), high) for k in range(first, last + 1)] or [low]
 
 
 def _finite_range(values: Array, pad: float = 0.04) -> Limits:

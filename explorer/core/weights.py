@@ -114,10 +114,10 @@ class WeightStore:
         status = self.status(name)
         if status == "imported":
             note = self._note(name)
-            path = self._override(name)
-            self._verify(path, note["stored"], f"imported weights {name!r}")
+            kept = self._override(name)
+            self._verify(kept, note["stored"], f"imported weights {name!r}")
             own = f"your file {note['original']}"
-            return LoadedWeights(read_tensors(path), own, note["sha256"], "your own", "unknown")
+            return LoadedWeights(read_tensors(kept), own, note["sha256"], "your own", "unknown")
         path = self.path(name)
         if status == "missing" or path is None:
             from explorer.engine import WeightsMissing
