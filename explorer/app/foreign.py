@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
@@ -28,11 +28,13 @@ class Foreign(QObject):
     """Looks into weights in the reading thread; asks before any code of a model file runs."""
 
     _recognised = Signal(object)
+    _described = Signal(object)  # (Row, knobs) of a model file
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
         self._recognised.connect(self._offer, Qt.ConnectionType.QueuedConnection)
+        self._described.connect(self._open_described, Qt.ConnectionType.QueuedConnection)
 
     def weights(self, path: Path) -> None:
         """Find out what the tensors of a file fit, then offer to load them there."""
@@ -46,6 +48,22 @@ class Foreign(QObject):
     def open_model(self, path: Path) -> None:
         """Open a model file as an engine of its own. Its code runs from here on."""
         self._window.sources.later(partial(self._describe_model, path))
+
+    def _describe_model(self, path: Path) -> None:
+        """In the reading thread: this imports torch, but nothing of the file yet."""
+        from explorer.core.models import own_row
+
+        self._described.emit(own_row(str(path)))
+
+    @Slot(object)
+    def _open_described(self, described: tuple[Row, dict[str, Any]]) -> None:
+        if self._window.closing:
+            return
+        row, knobs = described
+        self._window.rows[row.name] = row
+        self._window.engines.set_rows(self._window.rows, {})
+        self._window.ask(knobs)
+        self._window.room.open(row.name)
 
     def _recognise(self, path: Path) -> None:
         """In the reading thread."""

@@ -288,6 +288,10 @@ class Window(QMainWindow):
         self.cards.running()
         self.runner.run_inputs(self.sources.inputs(), playing=self.playing.playing)
 
+    def ask(self, knobs: Mapping[str, Any]) -> None:
+        """Open the next engine with these knobs, whatever they were last time."""
+        self.asked = Asked(dict(knobs))
+
     def run_again(self) -> None:
         """Run the same inputs once more."""
         self.playing.back_to_now()

@@ -90,6 +90,7 @@ class Asked:
     """What the window has asked for, in order."""
 
     opened: list[str] = field(default_factory=list)
+    values: list[dict[str, Any]] = field(default_factory=list)
     runs: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     knobs: list[dict[str, Any]] = field(default_factory=list)
     views: list[tuple[View, ...]] = field(default_factory=list)
@@ -139,6 +140,7 @@ class FakeRunner(QObject):
 
     def open(self, row: Any, values: dict[str, Any], device: str = "auto", seed: int = 0) -> None:
         self.asked.opened.append(row.name)
+        self.asked.values.append(dict(values))
         if self.fail_open is not None:
             self.failed.emit(self.fail_open)
             return

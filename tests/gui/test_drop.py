@@ -176,6 +176,9 @@ def test_a_model_file_asks_before_its_code_runs(window: Any, qtbot: Any, tmp_pat
     qtbot.waitUntil(lambda: bool(window.cards.shown()))
     assert "runs its code" in card_text(window)
     assert not trace.exists()
+    press(window, "Run it")
+    qtbot.waitUntil(lambda: window.runner.asked.opened[-1] == "model", timeout=30_000)
+    assert window.runner.asked.values[-1]["model"] == str(path)
 
 
 def test_a_text_for_a_picture_engine_names_those_that_take_it(window: Any, qtbot: Any) -> None:
