@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,12 @@ KEYS = {
 
 def by_kind(name: str) -> Artefact:
     return next(a for a in SAMPLES if type(a).__name__ == name)
+
+
+def test_exporting_needs_neither_torch_nor_qt() -> None:
+    code = "import sys, explorer.core.export; print({'torch', 'PySide6'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_the_samples_cover_the_closed_set() -> None:
