@@ -66,7 +66,7 @@ def bar_of(artefact: Artefact | Rendered) -> Bar | None:
 def _pixels(artefact: Artefact | Rendered, on: Pixels | None) -> Pixels:
     if isinstance(artefact, Rendered):
         name = "diverging" if artefact.signed else "viridis"
-        return colours.table(name)[:, :3][artefact.index]
+        return _readable(colours.table(name)[:, :3][artefact.index])
     if isinstance(artefact, Image):
         return artefact.image if artefact.image.ndim == 3 else _tiles(artefact.image)
     if isinstance(artefact, FeatureMaps):
