@@ -13,7 +13,17 @@ from typing import Any, Literal, TypeVar
 
 Effect = Literal["live", "again", "run", "build"]
 KnobKind = Literal[
-    "number", "integer", "choice", "switch", "text", "seed", "point", "box", "points", "mask", "vector"
+    "number",
+    "integer",
+    "choice",
+    "switch",
+    "text",
+    "seed",
+    "point",
+    "box",
+    "points",
+    "mask",
+    "vector",
 ]
 EFFECTS: tuple[Effect, ...] = ("live", "again", "run", "build")
 P = TypeVar("P")
@@ -33,6 +43,7 @@ class Knob:
             without the network), ``run`` (the frame is run again), ``build`` (the network is made anew).
         low, high, step, unit: of a number; ``log`` asks for a logarithmic slider.
         choices: of a choice.
+        when: under which the knob acts: ``training``, or ``other=value|value`` (empty: always).
         length: of a vector; ``basis`` names what its axes are.
     """
 
@@ -48,6 +59,7 @@ class Knob:
     length: int = 0
     basis: str = ""
     unit: str = ""
+    when: str = ""
     help: str = ""
     optional: bool = False
 
@@ -64,6 +76,7 @@ def knob(
     basis: str = "",
     unit: str = "",
     effect: Effect = "run",
+    when: str = "",
     help: str = "",  # noqa: A002 -- the word that a reader of an engine expects
 ) -> Any:
     """Declare one parameter of an engine, as the default of a dataclass field.
@@ -73,7 +86,7 @@ def knob(
     """
     meta = {
         "low": low, "high": high, "step": step, "log": log, "choices": tuple(choices),
-        "kind": kind, "basis": basis, "unit": unit, "effect": effect, "help": help,
+        "kind": kind, "basis": basis, "unit": unit, "effect": effect, "when": when, "help": help,
     }  # fmt: skip
     return field(default=default, metadata={"knob": meta})
 
@@ -122,7 +135,11 @@ def coerce(cls: type[P], values: Mapping[str, Any], *, base: P | None = None) ->
 def unknown(what: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
     """One line that names the near ones of what is known."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    tail = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(list(known)[:12]) or 'none'}"
+    tail = (
+        f"did you mean {', '.join(near)}?"
+        if near
+        else f"known: {', '.join(list(known)[:12]) or 'none'}"
+    )
     return f"unknown {what} {name!r}; {tail}"
 
 
@@ -142,8 +159,18 @@ def check(knob: Knob, value: Any) -> Any:
 
 def effect_of(cls: type[Any], old: Any, new: Any) -> Effect | None:
     """The dearest effect among the knobs that differ, or None when all are equal."""
-    changed = [k.effect for k in knobs(cls).values() if getattr(old, k.name) != getattr(new, k.name)]
+    changed = [
+        k.effect for k in knobs(cls).values() if getattr(old, k.name) != getattr(new, k.name)
+    ]
     return max(changed, key=EFFECTS.index) if changed else None
+
+
+def acts(knob: Knob, params: Any, *, training: bool = False) -> bool:
+    """Whether a knob does anything with the other knobs as they are."""
+    if knob.when in ("", "training"):
+        return training or not knob.when
+    other, _, values = knob.when.partition("=")
+    return str(getattr(params, other)) in values.split("|")
 
 
 def as_dict(params: Any) -> dict[str, Any]:

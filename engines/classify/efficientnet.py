@@ -67,7 +67,7 @@ class Classify(Engine[ClassifyParams]):
         how = Preprocess(params.size, params.fit, mean=PREPROCESS.mean, std=PREPROCESS.std)  # type: ignore[arg-type]
         x, affine = prepare(photo.pixels, how, self.host.device)
         maps = self.network.features(x)[0]
-        logits = self.network._fc(maps.mean((1, 2)))
+        logits = self.network._fc(maps.mean((1, 2)).unsqueeze(0))[0]
         # Cell i stands for [32 i, 32 i + 32) of the input, though its receptive field is far larger.
         kept = Kept(maps, logits, affine.after(Affine(STRIDE, STRIDE, approximate=True)))
         yield from self.again(kept, params)

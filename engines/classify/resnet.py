@@ -63,7 +63,13 @@ class ResNetParams:
         "auto", choices=("auto", "bright", "dark"), help="of a digit, against its paper"
     )
     rate: float = knob(
-        0.1, low=1e-4, high=1.0, log=True, effect="live", help="learning rate, when it is trained"
+        0.1,
+        low=1e-4,
+        high=1.0,
+        log=True,
+        effect="live",
+        when="training",
+        help="learning rate",
     )
 
 

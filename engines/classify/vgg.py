@@ -53,7 +53,14 @@ class VggParams:
     units: int = knob(
         64, low=2, high=512, effect="again", help="units in the Gram matrix, strongest first"
     )
-    top: int = knob(5, low=1, high=20, effect="again", help="classes in the list")
+    top: int = knob(
+        5,
+        low=1,
+        high=20,
+        effect="again",
+        when="weights=random-16|vgg16|vgg19|random-19",
+        help="classes in the list",
+    )
 
 
 @dataclass(frozen=True, slots=True)

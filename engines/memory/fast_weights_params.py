@@ -29,12 +29,28 @@ class FastWeightsParams:
     network: str = knob(
         "trained", choices=NETWORKS, effect="build", help="which weights; random ones know nothing"
     )
-    pairs: int = knob(4, low=1, high=8, help="training: key-value pairs in a string (K)")
-    batch: int = knob(128, low=1, high=1024, unit="strings", help="training: strings in a step")
-    learning_rate: float = knob(
-        1e-3, low=1e-6, high=0.1, log=True, effect="live", help="training: Adam's step size"
+    pairs: int = knob(
+        4,
+        low=1,
+        high=8,
+        when="training",
+        help="key-value pairs in a string (K)",
     )
-    train_steps: int = knob(6000, low=1, high=200_000, unit="steps", help="training: when to end")
+    batch: int = knob(
+        128, low=1, high=1024, unit="strings", when="training", help="strings in a step"
+    )
+    learning_rate: float = knob(
+        1e-3,
+        low=1e-6,
+        high=0.1,
+        log=True,
+        effect="live",
+        when="training",
+        help="Adam's step size",
+    )
+    train_steps: int = knob(
+        6000, low=1, high=200_000, unit="steps", when="training", help="when to end"
+    )
 
 
 def rule_of(params: FastWeightsParams) -> Rule:

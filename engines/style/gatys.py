@@ -53,11 +53,17 @@ class StyleParams:
         help="auto: VGG-16 convolutions when they are fetched, else the classifier's features",
     )  # fmt: skip
     pooling: str = knob(
-        "average", choices=("average", "max"), effect="build", help="in VGG; average is smoother"
+        "average",
+        choices=("average", "max"),
+        effect="build",
+        when="features=vgg16-hed|vgg16|vgg19|auto",
+        help="in VGG; average is smoother",
     )
     size: int = knob(192, low=32, high=1024, step=32, unit="px", help="short side of the canvas")
     start: str = knob("content", choices=("content", "noise", "blend"), help="the first canvas")
-    seed: int = knob(0, low=0, high=2**31 - 1, kind="seed", help="of the noise")
+    seed: int = knob(
+        0, low=0, high=2**31 - 1, kind="seed", when="start=noise|blend", help="of the noise"
+    )
     reconstruct: str = knob(
         "both",
         choices=("both", "content", "style"),
@@ -77,7 +83,7 @@ class StyleParams:
     smooth: float = knob(0.05, low=0.0, high=10.0, effect="live", help="weight of total variation")
     optimiser: str = knob("L-BFGS", choices=("L-BFGS", "Adam"), effect="live")
     rate: float = knob(
-        0.02, low=1e-4, high=1.0, log=True, effect="live",
+        0.02, low=1e-4, high=1.0, log=True, effect="live", when="optimiser=Adam",
         help="learning rate of Adam; L-BFGS searches its step along the line",
     )  # fmt: skip
     steps: int = knob(150, low=1, high=5000, unit="steps", effect="live")
