@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEventLoop, QObject, QTimer, Slot
 
+from explorer.core.registry import find, table
 from explorer.params import unknown
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 QUIET_MS = 500  # nothing came for so long after the run had ended: all is on the screen
 PATIENCE = 180.0  # s
+LONG_RUN_MS = 20_000  # a run without --steps that takes longer is pictured as far as it has come
 
 
 class ShotFailed(RuntimeError):
@@ -55,11 +57,12 @@ def shot(
         paths: dropped on the window. Without one the engine's own sample runs.
         layout: a named arrangement that was saved in the window.
         values: knobs by name, typed or as text. ``capture``: layers to tick.
-        steps: stop after so many steps of an optimisation (0: when it ends, or after the first).
+        steps: stop after so many steps of a run (0: when it ends, or after 20 s).
         frame: of a clip.
         patience: seconds until it gives up.
 
     Raises:
+        UnknownEngine: no engine of that name; the near ones are named.
         ShotFailed: the engine, an input or a layer's name was no good, or it took too long.
         OSError: the picture cannot be written.
     """
@@ -74,9 +77,18 @@ def shot(
         settings = Settings(Path(scratch) / "settings.json")  # the user's own stay as they are
         settings.values.layouts = dict(Settings().values.layouts)
         settings.values.theme, settings.values.hint_seen = theme, True
+        rows = table()
+        if engine:
+            find(engine, rows)
         asked = Asked(dict(values or {}), tuple(capture), tuple(edits))
         window = Window(
-            settings=settings, engine=engine, paths=paths, device=device, seed=seed, asked=asked
+            settings=settings,
+            rows=rows,
+            engine=engine,
+            paths=paths,
+            device=device,
+            seed=seed,
+            asked=asked,
         )
         window.resize(*size)
         window.show()
@@ -106,6 +118,10 @@ class _Waiting(QObject):
         self._quiet.setSingleShot(True)
         self._quiet.setInterval(QUIET_MS)
         self._quiet.timeout.connect(self._rested)
+        self._enough = QTimer(self)
+        self._enough.setSingleShot(True)
+        self._enough.setInterval(LONG_RUN_MS)
+        self._enough.timeout.connect(self._interrupt)
         window.shown.connect(self._shown)
         window.idle.connect(self._ended)
         window.runner.failed.connect(self._failed)
@@ -124,7 +140,7 @@ class _Waiting(QObject):
         end.stop()
         if self._failure is not None:
             failure = self._failure
-            line = " ".join(filter(None, (failure.cause, failure.remedy)))
+            line = ". ".join(filter(None, (failure.cause.rstrip("."), failure.remedy)))
             raise ShotFailed(line, failure.kind, failure.details)
         if self._refusal:
             raise ShotFailed(self._refusal)
@@ -156,14 +172,22 @@ class _Waiting(QObject):
         if self._frame is not None and self._window.playing.playing:
             self._window.playing.set_playing(playing=False)
             self._window.playing.seek(self._frame)
-        elif enough or (not self._steps and self._frame is None and not frame.last):
+        elif enough:
             self._window.playing.set_playing(playing=False)
             self._idle = True
+        elif not self._steps and not frame.last and not self._enough.isActive():
+            self._enough.start()
         if self._idle:
             self._quiet.start()
 
     @Slot()
     def _ended(self) -> None:
+        self._idle = True
+        self._quiet.start()
+
+    @Slot()
+    def _interrupt(self) -> None:
+        self._window.playing.set_playing(playing=False)
         self._idle = True
         self._quiet.start()
 

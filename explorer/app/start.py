@@ -79,17 +79,26 @@ def start(paths: Sequence[str] = (), *, engine: str = "", device: str = "", seed
         engine: which to open; the last one, or the first of the catalogue, when empty.
         device: auto, cpu, cuda or cuda:N; what was chosen last when empty.
         seed: of the network's random numbers.
+
+    Raises:
+        UnknownEngine: no engine of that name; the near ones are named.
     """
     why = no_display()
     if why:
         sys.stderr.write(f"layerscope: {why}\n")
         return EXIT_NO_DISPLAY
     from explorer.app.settings import Settings
+    from explorer.core.registry import find, table
 
+    rows = table()
+    if engine:
+        find(engine, rows)
     settings = Settings()
     app = application(settings.values.theme)
     from explorer.app.window import Window
 
-    window = Window(settings=settings, engine=engine, paths=paths, device=device, seed=seed)
+    window = Window(
+        settings=settings, rows=rows, engine=engine, paths=paths, device=device, seed=seed
+    )
     window.show()
     return app.exec()

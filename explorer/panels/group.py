@@ -70,13 +70,17 @@ class GroupPanel(QWidget):
     def _share_scale(self) -> None:
         """One range for all matrices of the group that do not ask for their own."""
         shown = [p for p in self.panels.values() if isinstance(p.artefact, Matrix)]
-        sharing = [p.artefact for p in shown if not getattr(p.artefact, "own_scale", True)]
-        if len(sharing) < 2:
-            return
-        ranges = [extremes(matrix.arrays()["values"]) for matrix in sharing if matrix is not None]
-        limits = min(low for low, _ in ranges), max(high for _, high in ranges)
-        for panel in shown:
-            panel.set_shared(limits)  # type: ignore[attr-defined]
+        for scale in ("sequential", "diverging"):
+            alike = [p for p in shown if getattr(p.artefact, "scale", "") == scale]
+            ranges = [
+                extremes(p.arrays()["values"])
+                for p in alike
+                if not getattr(p.artefact, "own_scale", True)
+            ]
+            if len(ranges) > 1:
+                limits = min(low for low, _ in ranges), max(high for _, high in ranges)
+                for panel in alike:
+                    panel.set_shared(limits)  # type: ignore[attr-defined]
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Show the linked cursor in every item but the one that the mouse is on."""

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QMenu, QScrollArea, QSizePolicy, QWidget
 
 from explorer.kinds import Artefact, Curve, Histogram, Scatter, Scores
@@ -20,6 +28,7 @@ from explorer.panels.wording import number_text
 ROW = 24
 BAR = 12
 LABEL_SHARE = 0.42
+LEGEND_FROM = 150  # px of height
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 
 
@@ -190,6 +199,11 @@ class PlotPanel(Panel):
         if self.artefact is not None:
             self.draw(self.artefact)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A legend would cover a small plot; the probe names the lines there."""
+        super().resizeEvent(event)
+        self.legend.setVisible(self.plot.height() >= LEGEND_FROM)
+
     def reset_zoom(self) -> None:
         """Show all data."""
         self.plot.enableAutoRange()
@@ -232,7 +246,8 @@ class CurvePanel(PlotPanel):
         x = artefact.x.astype(np.float64)
         for line, row in zip(self._lines, rows, strict=True):
             shown = np.where(row > 0, row, np.nan) if log else row
-            line.setData(x, shown, connect="finite", symbol="o" if len(x) == 1 else None)
+            line.setData(x, shown, connect="finite")
+            line.setSymbol("o" if len(x) == 1 else None)
         self.plot.setLabel("bottom", artefact.x_label)
         self.plot.setLabel("left", artefact.unit or artefact.item)
 
