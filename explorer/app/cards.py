@@ -36,6 +36,7 @@ class Cards(QObject):
         super().__init__(window)
         self._window = window
         self._fetching = ""
+        self.refusal = ""  # the last thing that was refused, in one line
 
     # -- what takes time
 
@@ -146,6 +147,7 @@ class Cards(QObject):
         """Something that came in cannot be used."""
         self._window.status_bar.clear_progress()
         cause = message.removeprefix(f"{name}: ")
+        self.refusal = f"{name}: {cause}"
         card = ErrorCard(
             name, cause, remedy, details,
             again=again, another=self._window.intake.ask_file,
@@ -154,6 +156,7 @@ class Cards(QObject):
 
     def wrong_engine(self, thing: Dropped, message: str, others: Sequence[Row]) -> None:
         """The open engine takes no such thing; others do."""
+        self.refusal = f"{thing.name}: {message}"
         card = Card(thing.name, "info", "muted")
         card.add_text(message)
         for row in others:

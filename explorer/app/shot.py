@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEventLoop, QObject, QTimer, Slot
+from PySide6.QtCore import QEvent, QEventLoop, QObject, QTimer, Slot
 
 from explorer.core.registry import find, table
 from explorer.params import unknown
@@ -92,12 +92,16 @@ def shot(
         )
         window.resize(*size)
         window.show()
+        waiting = _Waiting(window, asked, steps, frame, layout)
         try:
-            _Waiting(window, asked, steps, frame, layout).wait(patience)
+            waiting.wait(patience)
             app.processEvents()
             write_png(window.grab().toImage(), out)
         finally:
             window.close()
+            for thing in (waiting, window):
+                thing.deleteLater()
+            app.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 class _Waiting(QObject):
@@ -193,7 +197,8 @@ class _Waiting(QObject):
 
     @Slot()
     def _rested(self) -> None:
-        if self._window.presenter.frame is not None:
+        self._refusal = self._refusal or self._window.cards.refusal
+        if self._window.presenter.frame is not None or self._refusal:
             self._loop.quit()
 
     @Slot(object)
