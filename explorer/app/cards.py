@@ -35,7 +35,6 @@ class Cards(QObject):
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
-        self._fetching = ""
         self.refusal = ""  # the last thing that was refused, in one line
 
     # -- what takes time
@@ -68,7 +67,6 @@ class Cards(QObject):
     def opened(self, opened: Any) -> None:
         """The engine is ready: its provenance and device."""
         self.clear()
-        self._fetching = ""
         bar = self._window.status_bar
         bar.show_provenance(opened.provenance, tuple(opened.licences))
         bar.show_device(opened.device)
@@ -85,7 +83,6 @@ class Cards(QObject):
     def on_failed(self, failure: Failure) -> None:
         """The runner could not do something."""
         self._window.status_bar.clear_progress()
-        self._fetching = ""
         if failure.kind == "weights" and failure.weights:
             self.missing_weights(failure)
         elif failure.kind == "knob":
@@ -124,7 +121,6 @@ class Cards(QObject):
     @Slot(str)
     def fetch(self, name: str) -> None:
         """Download weights; progress and Cancel stand in the status bar."""
-        self._fetching = name
         self.clear()
         self._window.status_bar.show_progress(f"Fetching {name}", 0.0)
         self._window.runner.fetch_weights(name)

@@ -244,7 +244,8 @@ class _PutAway(QToolButton):
 
 def stack_buttons(row: QHBoxLayout) -> None:
     """In a narrow dock the buttons of a card stand one below the other."""
-    widgets = [row.itemAt(i).widget() for i in range(row.count())]
+    items = [row.itemAt(i) for i in range(row.count())]
+    widgets = [item.widget() for item in items if item is not None]
     if sum(isinstance(w, QPushButton) for w in widgets) > 1:
         row.setDirection(QBoxLayout.Direction.TopToBottom)
 

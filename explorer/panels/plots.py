@@ -279,7 +279,7 @@ class CurvePanel(PlotPanel):
 
     def _make(self, artefact: Curve, count: int) -> None:
         self.plot.clear()
-        names = artefact.series or [None] * count
+        names: Sequence[str | None] = artefact.series or [None] * count
         self._lines = [self.plot.plot(pen=self._pen(i), name=name) for i, name in enumerate(names)]
         for word, value in artefact.marks.items():
             line = pg.InfiniteLine(
@@ -297,7 +297,7 @@ class HistogramPanel(PlotPanel):
         assert isinstance(artefact, Histogram)
         self.plot.clear()
         rows = np.atleast_2d(artefact.counts)
-        names = artefact.series or [None] * len(rows)
+        names: Sequence[str | None] = artefact.series or [None] * len(rows)
         for i, (name, counts) in enumerate(zip(names, rows, strict=True)):
             fill = _visible(class_colour(i), self.theme)
             fill.setAlpha(90)

@@ -49,7 +49,7 @@ class TextPanel(Panel):
         if self.artefact is not None:
             self.draw(self.artefact)
 
-    def _span(self, token: str, weight: float | None, weights: np.ndarray) -> str:  # type: ignore[type-arg]
+    def _span(self, token: str, weight: float | None, weights: np.ndarray) -> str:
         if weight is None or not np.isfinite(weight):
             return escape(token)
         low, high = colours.limits_for(float(np.nanmin(weights)), float(np.nanmax(weights)))
