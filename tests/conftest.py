@@ -9,14 +9,62 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lent_weights import lend
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+SKIPPED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what was skipped: only a test that needs a GPU may be."""
+    config.stash[SKIPPED] = []
+    config.pluginmanager.register(_Skips(config.stash[SKIPPED]), "layerscope-skips")
+
+
+class _Skips:
+    """Notes each skipped test and file with its reason."""
+
+    def __init__(self, skipped: list[str]) -> None:
+        self._skipped = skipped
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail") and "gpu" not in report.keywords:
+            self._skipped.append(f"{report.nodeid} ({_reason(report)})")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._skipped.append(f"{report.nodeid} ({_reason(report)})")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    return where[2] if isinstance(where, tuple) else str(where)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A skip that is not the GPU's fails the run: what was not tried is not proved."""
+    if session.config.stash[SKIPPED] and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name, above the closing line, what fails the command beside the tests themselves."""
+    for line in terminalreporter.config.stash[SKIPPED]:
+        terminalreporter.write_line(f"SKIPPED, which fails the run: {line}", red=True)
+    steps = os.environ.get("LAYERSCOPE_STEPS_FAILED", "")
+    if steps:
+        terminalreporter.write_line(f"FAILED before the tests: {steps}", red=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Settings, cache and logs of the whole run live in one temporary folder, not in the user's."""
+    """Settings, cache and logs of the whole run live in one temporary folder, not in the user's.
+
+    Weights that were fetched before are lent from the user's cache, so that no test fetches them.
+    """
     home = tmp_path_factory.mktemp("home")
+    lend(home)
     before = os.environ.get("LAYERSCOPE_HOME")
     os.environ["LAYERSCOPE_HOME"] = str(home)
     yield home

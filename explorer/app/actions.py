@@ -62,6 +62,8 @@ ACTIONS: tuple[Action, ...] = (
            "Use the picture, file or text on the clipboard", ruled=True),
     Action("copy-picture", "Copy picture", ("Ctrl+C",), "Edit", "copy",
            "Copy the picture of the panel in use"),
+    Action("copy-snippet", "Copy as Python", ("Ctrl+Shift+C",), "Edit", "copy",
+           "Copy a stand-alone program that runs this and reads the layer"),
     Action("reset-knobs", "Reset knobs", ("Ctrl+0",), "Edit", "reset",
            "Put every knob back to its default", ruled=True),
 

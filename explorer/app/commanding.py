@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QInputDialog
 
 from explorer.app.actions import LAYOUTS
 from explorer.app.palette import CommandPalette, Entry
+from explorer.app.snippet import snippet
 from explorer.panels.wording import shape_text
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Commanding(QObject):
             "open-file": w.intake.ask_file, "open-folder": w.intake.ask_folder,
             "open-camera": w.intake.camera, "paste": w.intake.paste, "export": w.saving.ask,
             "quit": w.close, "undo": w.history.undo, "redo": w.history.redo,
-            "copy-picture": self._copy, "reset-knobs": w.knobs.reset_all,
+            "copy-picture": self._copy, "copy-snippet": self._copy_snippet,
+            "reset-knobs": w.knobs.reset_all,
             "play": w.playing.toggle, "freeze": w.playing.toggle_freeze,
             "step-back": partial(w.playing.step, -1), "step-forward": partial(w.playing.step, 1),
             "seek-start": partial(w.playing.to_end, last=False),
@@ -142,6 +144,18 @@ class Commanding(QObject):
         if panel is not None:
             QGuiApplication.clipboard().setImage(panel.picture(2))
             self._window.say("Copied the picture")
+
+    def _copy_snippet(self) -> None:
+        w = self._window
+        inputs = {
+            slot: (kind, w.sources.place(slot)) for slot, kind in w.row.inputs.items()
+            if w.sources.place(slot)
+        }  # fmt: skip
+        layer = w.centre.current
+        text = snippet(w.row.name, inputs, w.room.changed_knobs(), layer,
+                       edits=w.edit_book.edits, device=w.device, seed=w.seed)  # fmt: skip
+        QGuiApplication.clipboard().setText(text)
+        w.say(f"Copied a Python program that reads {layer}")
 
     def _move_layer(self, by: int) -> None:
         self._window.layers.move_by(by)

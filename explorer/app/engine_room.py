@@ -128,6 +128,14 @@ class EngineRoom(QObject):
             self._window.layers.set_current(self._window.centre.current)
         self.layers = layers
 
+    def changed_knobs(self) -> dict[str, Any]:
+        """The knobs that differ from their defaults."""
+        if self.opened is None:
+            return {}
+        defaults = self.opened.params_type()
+        values = self._window.knobs.values()
+        return {knob: value for knob, value in values.items() if value != getattr(defaults, knob)}
+
     def remember(self) -> None:
         """Keep what this engine looks like, for the next time it is opened."""
         window = self._window
@@ -138,10 +146,6 @@ class EngineRoom(QObject):
         if self.opened is not None:
             values.ticked[name] = list(window.centre.points())
             values.layer[name] = window.centre.current
-            defaults = self.opened.params_type()
-            values.knobs[name] = {
-                knob: value for knob, value in window.knobs.values().items()
-                if value != getattr(defaults, knob)
-            }  # fmt: skip
+            values.knobs[name] = self.changed_knobs()
         if window.arranged:
             window.layouts.save("")

@@ -163,6 +163,15 @@ class Sources(QObject):
         """What is in a slot."""
         return self._sources.get(slot)
 
+    def place(self, slot: str) -> str:
+        """Where what is in a slot can be opened again: a path or the text; "" when nowhere."""
+        source = self._sources.get(slot)
+        if source is None or source.origin != "sample" or isinstance(source.input, TextInput):
+            return source.where if source is not None else ""
+        from explorer.core.paths import assets
+
+        return str(assets() / source.where)
+
     def inputs(self) -> dict[str, Input]:
         """What is in all slots."""
         return {slot: source.input for slot, source in self._sources.items()}

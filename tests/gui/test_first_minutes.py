@@ -6,12 +6,15 @@ on a runner of numpy. A6.1 and A6.2 are in test_drop.py, A0.1's imports in test_
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 
 from explorer.app.card import HintStrip
@@ -187,6 +190,18 @@ def test_a5_1_the_export_menu_offers_all_forms(window: Any) -> None:
     assert any(w.startswith("SVG") for w in words)
     assert any(w.startswith("NPZ") for w in words)
     assert any(w.startswith("MP4") for w in words)
+
+
+def test_a5_1_the_copied_program_runs_alone(real_window: Any, tmp_path: Path) -> None:
+    window = real_window()
+    window.commands["copy-snippet"].trigger()
+    program = tmp_path / "program.py"
+    program.write_text(QGuiApplication.clipboard().text(), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("_blocks.7 (80, 14, 14)")
 
 
 def test_a5_2_the_tour_points_at_real_controls_and_never_blocks(window: Any) -> None:
