@@ -361,9 +361,17 @@ class Graph(Artefact):
 
     def check(self) -> None:
         """Edges point at nodes."""
-        object.__setattr__(self, "edges", np.asarray(self.edges, dtype=np.int64).reshape(-1, 2))
-        self._array("weights", 1, dtype=np.float32)
-        self._array("values", 1, dtype=np.float32)
+        if not np.size(self.edges):
+            object.__setattr__(self, "edges", np.zeros((0, 2), np.int64))
+        edges = self._array("edges", 2, accept="iu")
+        weights = self._array("weights", 1, dtype=np.float32)
+        values = self._array("values", 1, dtype=np.float32)
+        wrong = edges.shape[1] != 2 or len(weights) not in (0, len(edges))
+        if wrong or len(values) not in (0, len(self.nodes)):
+            raise KindError(
+                f"Graph {self.name!r}: {len(self.nodes)} nodes with {len(values)} values, edges "
+                f"{edges.shape} with {len(weights)} weights"
+            )
         self._labels("nodes", len(self.nodes))
         if self.edges.size and (self.edges.min() < 0 or self.edges.max() >= len(self.nodes)):
             raise KindError(f"Graph {self.name!r}: an edge points outside {len(self.nodes)} nodes")
