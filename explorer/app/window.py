@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 DEFAULT = "classify"
 SIZE = (1440, 900)
 STOP_MS = 5000
+LAST_MS = 60_000
 TIMELINE_MS = 250
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
@@ -426,7 +427,9 @@ class Window(QMainWindow):
             if self.saving.film is not None:
                 self.saving.film.stop()
             self.tour.end()
-            self.runner.stop(STOP_MS)
+            if not self.runner.stop(STOP_MS):
+                self.hide()  # the import of torch cannot be interrupted: let it end unseen
+                self.runner.stop(LAST_MS)
             self.sources.close()
         super().closeEvent(event)
 
