@@ -1,4 +1,4 @@
-"""The table of engines: rows from entry points, classes imported on demand, load errors kept and shown."""
+"""The table of engines: rows from entry points, classes on demand, load errors kept and shown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 GROUP = "explorer.engines"
 Area = Literal["left", "centre", "right", "bottom"]
+AREAS: tuple[Area, ...] = ("left", "centre", "right", "bottom")
+SLOTS = ("image", "clip", "text", "folder", "file")
 
 
 class UnknownEngine(LookupError):
@@ -82,11 +84,39 @@ def parse(data: Mapping[str, Any], origin: str) -> Row:
         for kind in group["kinds"]:
             if kind not in KIND:
                 raise ValueError(f"group {name!r}: {unknown('kind', kind, KIND)}")
+        area = group.get("area", "bottom")
+        if area not in AREAS:
+            raise ValueError(f"group {name!r}: {unknown('area', str(area), AREAS)}")
         title = group.get("title", name.capitalize())
-        groups[name] = GroupRow(name, tuple(group["kinds"]), group.get("area", "bottom"), title)
+        groups[name] = GroupRow(name, tuple(group["kinds"]), area, title)
     weights = tuple(WeightsRow(**row) for row in data.get("weights", ()))
     points = tuple(data.get("points", ()))
-    return Row(**{**data, "groups": groups, "weights": weights, "points": points, "origin": origin})
+    row = Row(**{**data, "groups": groups, "weights": weights, "points": points, "origin": origin})
+    _check(row)
+    return row
+
+
+def _check(row: Row) -> None:
+    """Refuse what the window or the command line would stumble over later."""
+    for field_ in ("name", "engine", "title", "family", "paper", "summary", "layout"):
+        value = getattr(row, field_)
+        if not isinstance(value, str):
+            raise TypeError(f"{field_} is a {type(value).__name__}, not a text")
+    module, colon, cls = row.engine.partition(":")
+    if not (row.name and row.title and module and colon and cls):
+        raise ValueError("name, title and engine ('module:Class') must be given")
+    if not all(isinstance(point, str) for point in row.points):
+        raise TypeError("points are names of modules")
+    for what in ("inputs", "sample"):
+        for slot, value in getattr(row, what).items():
+            if not (isinstance(slot, str) and isinstance(value, str)):
+                raise TypeError(f"{what}: {slot!r} and {value!r} are not both texts")
+    for slot, kind in row.inputs.items():
+        if kind.partition(".")[0] not in SLOTS:
+            raise ValueError(f"input {slot!r}: {unknown('type', kind, SLOTS)}")
+    for slot in row.sample:
+        if slot not in row.inputs:
+            raise ValueError(f"sample: {unknown('input', slot, row.inputs)}")
 
 
 def table(points: Iterable[EntryPoint] | None = None) -> dict[str, Row]:
@@ -101,8 +131,8 @@ def table(points: Iterable[EntryPoint] | None = None) -> dict[str, Row]:
     for point in found:
         try:
             catalogue = list(point.load())
-        except Exception as error:  # noqa: BLE001 -- a broken plug-in is a greyed row, whatever it raised
-            rows[point.name] = _broken(point.name, point.value, f"{type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a broken plug-in is a greyed row, whatever it raised
+            _place(rows, _broken(point.name, point.value, _why(error)))
             continue
         for data in catalogue:
             _add(rows, data, point.value)
@@ -114,17 +144,30 @@ def _add(rows: dict[str, Row], data: Any, origin: str) -> None:
     try:
         row = parse(data, origin)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        row = _broken(name, origin, f"its catalogue row is wrong: {error}")
-    if name in rows:
-        row = replace(
-            _broken(f"{name} ({origin})", origin, f"the name is taken by {rows[name].origin}"),
-            title=f"{row.title} ({origin})",
-        )
-    rows[row.name] = row
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        row = _broken(name, origin, f"its catalogue row is wrong: {why}")
+    _place(rows, row)
+
+
+def _place(rows: dict[str, Row], row: Row) -> None:
+    """Add a row; the first of a name keeps it, a later one says so under a name of its own."""
+    name, count = row.name, 1
+    while name in rows:
+        count += 1
+        name = f"{row.name} ({row.origin})" + (f" {count}" if count > 2 else "")
+    if name != row.name:
+        why = row.problem or f"the name is taken by {rows[row.name].origin}"
+        row = replace(_broken(name, row.origin, why), title=f"{row.title} ({row.origin})")
+    rows[name] = row
 
 
 def _broken(name: str, origin: str, why: str) -> Row:
     return Row(name, "", name, "Cannot run", origin=origin, problem=why)
+
+
+def _why(error: BaseException) -> str:
+    """One line of an error."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def find(name: str, rows: Mapping[str, Row]) -> Row:
@@ -142,15 +185,17 @@ def load(row: Row) -> type[Engine[Any]]:
     """Import the engine's class.
 
     Raises:
-        EngineUnavailable: the import failed, or the class is not there.
+        EngineUnavailable: the import failed, or the class is not there or no Engine.
     """
     if row.problem:
         raise EngineUnavailable(f"engine {row.name!r} cannot run: {row.problem}")
+    from explorer.engine import Engine
+
     module, _, name = row.engine.partition(":")
     try:
-        cls: type[Engine[Any]] = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise EngineUnavailable(
-            f"engine {row.name!r} cannot run: {type(error).__name__}: {error}"
-        ) from error
+        cls = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:
+        raise EngineUnavailable(f"engine {row.name!r} cannot run: {_why(error)}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Engine)):
+        raise EngineUnavailable(f"engine {row.name!r} cannot run: {row.engine} is no Engine")
     return cls
