@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +41,7 @@ TOP = 10
 
 def own_row(spec: str) -> tuple[Row, dict[str, Any]]:
     """The row of a person's own model, and the knobs to open it with. Nothing is loaded yet."""
-    path, _, factory = spec.partition(":")
+    path, factory = parts(spec)
     title = f"{Path(path).name}:{factory}" if factory else Path(path).name
     row = Row(
         "model",
@@ -55,6 +57,14 @@ def own_row(spec: str) -> tuple[Row, dict[str, Any]]:
         },
     )
     return row, {"model": spec}
+
+
+def parts(spec: str) -> tuple[str, str]:
+    """File or module, and the factory's name; a drive letter's colon is none of these."""
+    if spec.endswith((".py", ".pt2")):
+        return spec, ""
+    path, _, factory = spec.rpartition(":")
+    return (path, factory) if path else (spec, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ def open_model(spec: str) -> nn.Module:
     Raises:
         EngineError: it is not there, raised, wants arguments, or is no torch module.
     """
-    path, _, factory = spec.partition(":")
+    path, factory = parts(spec)
     if path.endswith(".pt2"):
         return _program(Path(path))
     module = _module(path)
@@ -124,8 +134,8 @@ def open_model(spec: str) -> nn.Module:
 
 def wanted_size(network: nn.Module) -> int:
     """Side of the input that an exported program was traced with, else 224."""
-    shape = getattr(network, "layerscope_shape", ())
-    return int(shape[-1]) if len(shape) == 4 and isinstance(shape[-1], int) else USUAL_SIZE
+    shape: tuple[int | None, ...] = getattr(network, "layerscope_shape", ())
+    return (shape[-1] or USUAL_SIZE) if len(shape) == 4 else USUAL_SIZE
 
 
 def _program(path: Path) -> nn.Module:
@@ -139,32 +149,53 @@ def _program(path: Path) -> nn.Module:
             f"{path.name} is no torch.export program ({type(error).__name__}: {_line(error)}); "
             "save one with torch.export.save(torch.export.export(model, (x,)), path)"
         ) from error
+    names = program.graph_signature.user_inputs
     for node in program.graph.nodes:
-        if node.name in program.graph_signature.user_inputs:
-            network.layerscope_shape = tuple(node.meta["val"].shape)  # type: ignore[assignment]
-            break
+        if names and node.name == names[0]:
+            network.layerscope_shape = _shape_of(node.meta.get("val"))  # type: ignore[assignment]
     # An unflattened program has no train or eval of its own; it is what it was when exported.
     network.train = lambda mode=True: network  # type: ignore[method-assign,assignment,misc]
     return network
 
 
+def _shape_of(value: Any) -> tuple[int | None, ...]:
+    """Shape of an exported input; None where the program takes any size."""
+    if not isinstance(value, Tensor):
+        return ()
+    return tuple(n if isinstance(n, int) else None for n in value.shape)
+
+
 def _module(path: str) -> Any:
+    if path.endswith(".py") and not Path(path).is_file():
+        raise EngineError(f"{path}: there is no such file")
+    # As `python file.py` and `python -m module` do: what lies beside it can be imported.
+    folder = str(Path(path).resolve().parent if path.endswith(".py") else Path.cwd())
+    sys.path.insert(0, folder)
     try:
-        if not path.endswith(".py"):
-            return importlib.import_module(path)
-        found = importlib.util.spec_from_file_location(f"layerscope_model_{Path(path).stem}", path)
-        if found is None or found.loader is None or not Path(path).is_file():
-            raise EngineError(f"{path}: there is no such file")
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-    except EngineError:
+        return _from_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
+    except KeyboardInterrupt:
         raise
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except BaseException as error:  # SystemExit too: a script that was meant to be run
         raise EngineError(
             f"{path} cannot be imported: {type(error).__name__}: {_line(error)}"
         ) from error
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _from_file(path: Path) -> Any:
+    name = f"layerscope_model_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError("not a Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses look their own module up there
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     return module
 
 
@@ -194,17 +225,31 @@ def _made(make: Any, spec: str) -> nn.Module:
         raise EngineError(
             f"{spec} is a {type(make).__name__}; wanted a network or a function that makes one"
         )
+    wanted = _wanted(make)
+    if wanted:
+        raise EngineError(
+            f"{spec} wants arguments ({', '.join(wanted)}); name a function that needs none"
+        )
     try:
         network = make()
-    except TypeError as error:
-        raise EngineError(
-            f"{spec} could not be called without arguments: {_line(error)}"
-        ) from error
     except Exception as error:
         raise EngineError(f"{spec} raised {type(error).__name__}: {_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise EngineError(f"{spec} returned a {type(network).__name__}; wanted a torch.nn.Module")
     return network
+
+
+def _wanted(make: Callable[..., Any]) -> list[str]:
+    """Arguments without a default."""
+    try:
+        found = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # a builtin keeps its signature to itself
+        return []
+    return [
+        p.name
+        for p in found
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
 
 
 def _line(error: BaseException) -> str:
@@ -216,7 +261,7 @@ def _tensors(out: Any, name: str = "result") -> list[tuple[str, Tensor]]:
     if isinstance(out, Tensor):
         return [(name, out)]
     if isinstance(out, dict):
-        return [pair for key, value in out.items() for pair in _tensors(value, str(key))]
+        return [pair for key, value in out.items() for pair in _tensors(value, str(key) or name)]
     if isinstance(out, (tuple, list)):
         return [p for i, value in enumerate(out) for p in _tensors(value, f"{name} {i}")]
     found = first_tensor(vars(out)) if hasattr(out, "__dict__") else None
@@ -224,7 +269,7 @@ def _tensors(out: Any, name: str = "result") -> list[tuple[str, Tensor]]:
 
 
 def _shown(name: str, tensor: Tensor) -> Artefact:
-    x = tensor.detach().float().cpu()
+    x = (tensor.abs() if tensor.is_complex() else tensor).detach().float().cpu()
     if x.ndim == 4:
         return FeatureMaps(name, x[0].numpy())
     if x.ndim == 3:
