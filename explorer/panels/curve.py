@@ -1,0 +1,191 @@
+"""CurvePanel: lines over one axis, linear or logarithmic, that grow without flicker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMenu, QWidget
+
+from explorer.kinds import Array, Artefact, Curve
+from explorer.panels.plot_panel import PlotPanel, Reading, logged, nearest, set_log
+from explorer.panels.plotting import pg
+from explorer.panels.series import marker, series_colour, series_pen
+from explorer.panels.theme import DARK, Theme
+from explorer.panels.wording import number_text
+
+MARKED = 8  # markers along a long line
+ALL_MARKED = 24  # up to this many points each has its marker
+
+
+class CurvePanel(PlotPanel):
+    """Series differ by colour, line style and marker; marks are labelled lines across."""
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self.log: bool | None = None
+        self._lines: list[Any] = []
+        self._points: list[Any] = []
+        self._marks: dict[str, Any] = {}
+        super().__init__(parent, theme=theme)
+
+    def facts(self, artefact: Artefact) -> str:
+        """Last value of a single line, else how many lines; points; unit."""
+        assert isinstance(artefact, Curve)
+        count = f"{len(artefact.x)} points"
+        rows = np.atleast_2d(artefact.y)
+        if len(rows) > 1:
+            first = f"{len(rows)} series"
+        else:
+            first = f"now {number_text(float(rows[0, -1]), 4)}" if rows.size else ""
+        return " · ".join(part for part in (first, count, artefact.unit) if part)
+
+    def warning(self, artefact: Artefact) -> str:
+        """What cannot be drawn: not finite, or not above zero on a log axis."""
+        assert isinstance(artefact, Curve)
+        words = [super().warning(artefact)]
+        below = int(np.sum(artefact.y <= 0)) if self.is_log(artefact) else 0
+        words.append(f"{below} ≤ 0 not on the log axis" if below else "")
+        return ", ".join(part for part in words if part)
+
+    def is_log(self, artefact: Curve) -> bool:
+        """As a person chose, else as the artefact says; never with nothing above zero."""
+        wanted = artefact.log if self.log is None else self.log
+        with np.errstate(invalid="ignore"):
+            return wanted and bool((artefact.y > 0).any())
+
+    def draw(self, artefact: Artefact) -> None:
+        """Move the lines that there are; make or drop only as many as changed."""
+        assert isinstance(artefact, Curve)
+        rows = np.atleast_2d(artefact.y)
+        log = self.is_log(artefact)
+        set_log(self.plot, log=log)
+        self._match(len(rows))
+        x, order = _ascending(artefact.x)
+        for i, row in enumerate(rows):
+            shown = logged(row if order is None else row[order], log=log)
+            self._lines[i].setData(x, shown, connect="finite")
+            self._lines[i].setVisible(i not in self.hidden)
+            self._mark_points(i, x, shown, alone=len(rows) == 1)
+        self._draw_marks(artefact, log=log)
+        self.plot.fit(y=level(logged(rows, log=log)))
+        self.plot.say("" if rows.size else "No points yet")
+        self.show_legend(names(artefact, len(rows)))
+        self.name_axes(artefact.x_label, artefact.unit or artefact.item)
+
+    def forget(self) -> None:
+        """Make all lines anew."""
+        self._match(0)
+        for line in self._marks.values():
+            self.plot.removeItem(line)
+        self._marks = {}
+
+    def add_actions(self, menu: QMenu) -> None:
+        """Logarithmic axis."""
+        action = menu.addAction("Logarithmic axis")
+        action.setCheckable(True)
+        action.setChecked(isinstance(self.artefact, Curve) and self.is_log(self.artefact))
+        action.toggled.connect(lambda on: self.set_log(log=on))
+
+    def set_log(self, *, log: bool) -> None:
+        """Logarithmic or linear y axis, whatever the artefact says."""
+        self.log = log
+        if self.artefact is not None:
+            self.show_artefact(self.artefact)
+
+    def read(self, x: float, y: float) -> tuple[float, str, list[Reading]] | None:
+        """The values of all lines at the nearest x, those shown only."""
+        curve = self.artefact
+        assert isinstance(curve, Curve)
+        at = nearest(curve.x, x)
+        if at < 0:
+            return None
+        rows = np.atleast_2d(curve.y)
+        labels = names(curve, len(rows)) or [curve.item]
+        readings: list[Reading] = [
+            (i, f"{labels[i]} {number_text(float(row[at]), 4)}", float(row[at]))
+            for i, row in enumerate(rows)
+            if i not in self.hidden
+        ]
+        place = float(curve.x[at])
+        return place, f"{curve.x_label} {number_text(place, 6)}", readings
+
+    def _match(self, count: int) -> None:
+        while len(self._lines) > count:
+            self.plot.removeItem(self._lines.pop())
+            self.plot.removeItem(self._points.pop())
+        while len(self._lines) < count:
+            i = len(self._lines)
+            line = pg.PlotDataItem(pen=series_pen(i, self.theme), antialias=True)
+            line.setDownsampling(auto=True, method="peak")
+            colour = series_colour(i, self.theme)
+            spots = pg.ScatterPlotItem(
+                symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour
+            )
+            self.plot.addItem(line)
+            self.plot.addItem(spots, ignoreBounds=True)
+            self._lines.append(line)
+            self._points.append(spots)
+
+    def _mark_points(self, i: int, x: Array, y: Array, *, alone: bool) -> None:
+        """A marker at each of a few points, else at some, staggered between series."""
+        if len(x) <= ALL_MARKED:
+            chosen = np.arange(len(x))
+        elif alone:
+            chosen = np.arange(0)
+        else:
+            stride = max(1, len(x) // MARKED)
+            chosen = np.arange((i * stride // 3) % stride, len(x), stride)
+        chosen = chosen[np.isfinite(y[chosen]) & np.isfinite(x[chosen])]
+        self._points[i].setData(x[chosen], y[chosen])
+        self._points[i].setVisible(i not in self.hidden)
+
+    def _draw_marks(self, artefact: Curve, *, log: bool) -> None:
+        wanted = {
+            word: float(logged(np.array([value]), log=log)[0])
+            for word, value in artefact.marks.items()
+        }
+        wanted = {word: place for word, place in wanted.items() if np.isfinite(place)}
+        for gone in self._marks.keys() - wanted.keys():
+            self.plot.removeItem(self._marks.pop(gone))
+        for word, place in wanted.items():
+            if word not in self._marks:
+                self._marks[word] = self._mark(word)
+                self.plot.addItem(self._marks[word])
+            line = self._marks[word]
+            line.setPos(place)
+            line.label.setFormat(f"{word} {number_text(artefact.marks[word])}")
+
+    def _mark(self, word: str) -> Any:
+        ink = self.theme.colour("muted")
+        return pg.InfiniteLine(
+            angle=0, pen=pg.mkPen(ink, style=Qt.PenStyle.DashLine), label=word,
+            labelOpts={"color": ink, "position": 0.02, "anchors": [(0, 1), (0, 1)],
+                       "fill": self.theme.colour("canvas", 200)},
+        )  # fmt: skip
+
+
+def names(artefact: Curve, count: int) -> list[str]:
+    """Names for the legend: those given, or numbers; none for a single nameless line."""
+    if artefact.series:
+        return list(artefact.series)
+    return [f"series {i}" for i in range(count)] if count > 1 else []
+
+
+def level(values: Array) -> tuple[float, float] | None:
+    """A range about values that are all the same, which the plot itself would draw from −0.5."""
+    finite = values[np.isfinite(values)]
+    if not finite.size or finite.max() > finite.min():
+        return None
+    middle = float(finite[0])
+    reach = abs(middle) / 2 or 1.0
+    return middle - reach, middle + reach
+
+
+def _ascending(x: Array) -> tuple[Array, Array | None]:
+    """x in rising order, which downsampling needs, and the order when it was not."""
+    made = np.asarray(x, np.float64)
+    if len(made) < 2 or bool((np.diff(made) >= 0).all()):
+        return made, None
+    order: Array = np.argsort(made, kind="stable")
+    return made[order], order

@@ -1,0 +1,346 @@
+"""PlotPanel: axes, legend, zoom and a crosshair that reads the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from explorer.kinds import Array
+from explorer.panels.panel import Panel, Probed
+from explorer.panels.plotting import pg
+from explorer.panels.series import Legend, series_colour
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
+from explorer.panels.wording import MINUS, number_text
+
+Range = tuple[float, float]
+Reading = tuple[int, str, float | None]  # series, words, height in plot coordinates
+CHIP_ROWS = 12
+LINE = 16
+LEGEND_FROM, NAMES_FROM = 190, 200  # px of a panel
+
+
+class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """An axis with a true minus, caption type, and powers of ten written as numbers."""
+
+    def __init__(self, side: str) -> None:
+        super().__init__(side)
+        self.enableAutoSIPrefix(False)
+        self.setStyle(tickFont=font("caption"), autoReduceTextSpace=False, tickLength=-4)
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """Write the ticks the way the rest of the window writes numbers."""
+        if self.logMode:
+            return [number_text(10.0 ** float(v), 2) for v in values]
+        texts: list[str] = super().tickStrings(values, scale, spacing)
+        return [text.replace("-", MINUS) for text in texts]
+
+    def name_it(self, words: str, theme: Theme) -> None:
+        """Write the axis's name, in the caption face."""
+        self.setLabel(words, **{"font-size": "11px", "color": theme["muted"]})
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self.setPen(theme.colour("outline"))
+        self.setTickPen(theme.colour("hairline"))
+        self.setTextPen(theme.colour("muted"))
+        self.name_it(self.labelText, theme)
+
+
+class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """A plot that keeps all its data in view until a person zooms, and tells where the mouse is.
+
+    Signals:
+        hovered: (x, y) in plot coordinates, None when the mouse leaves.
+        clicked: (x, y) in plot coordinates.
+    """
+
+    hovered = Signal(object)
+    clicked = Signal(object)
+
+    def __init__(self) -> None:
+        axes = {side: Axis(side) for side in ("left", "bottom")}
+        super().__init__(axisItems=axes)
+        self.theme = DARK
+        self.item = self.getPlotItem()
+        self.box = self.item.getViewBox()
+        self.item.setMenuEnabled(False)
+        self.item.hideButtons()
+        self.box.setDefaultPadding(0.04)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.zoomed = False
+        self._pressed: QPointF | None = None
+        self._words = pg.TextItem("", anchor=(0.5, 0.5))
+        self._words.setParentItem(self.box)
+        self._words.setFont(font("body"))
+        self.box.sigResized.connect(self._centre_words)
+        self.rule = pg.InfiniteLine(angle=90)
+        self.rule.setZValue(50)
+        self.rule.hide()
+        self.addItem(self.rule, ignoreBounds=True)
+        self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
+        self.viewport().setMouseTracking(True)
+
+    @property
+    def left(self) -> Axis:
+        """The upright axis."""
+        axis: Axis = self.item.getAxis("left")
+        return axis
+
+    @property
+    def bottom(self) -> Axis:
+        """The level axis."""
+        axis: Axis = self.item.getAxis("bottom")
+        return axis
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self.theme = theme
+        self.setBackground(theme.colour("canvas"))
+        self.left.set_theme(theme)
+        self.bottom.set_theme(theme)
+        self.item.showGrid(x=True, y=True, alpha=0.18)
+        self.rule.setPen(pg.mkPen(theme.colour("outline"), width=1))
+
+    def reset_zoom(self) -> None:
+        """Show all data, and go on doing so as they grow."""
+        self.zoomed = False
+        self.box.enableAutoRange()
+
+    def fit(self, x: Range | None = None, y: Range | None = None) -> None:
+        """Show at least these ranges unless a person has zoomed; None follows the data."""
+        if self.zoomed:
+            return
+        for axis, wanted in ((pg.ViewBox.XAxis, x), (pg.ViewBox.YAxis, y)):
+            if wanted is None:
+                self.box.enableAutoRange(axis)
+            elif axis == pg.ViewBox.XAxis:
+                self.box.setXRange(*wanted, padding=0.03)
+            else:
+                self.box.setYRange(*wanted, padding=0.03)
+
+    def say(self, words: str) -> None:
+        """Write a line in the middle of the plot: why it is empty; "" takes it away."""
+        self._words.setText(words, color=self.theme.colour("muted"))
+        self._centre_words()
+
+    def _centre_words(self, _: Any = None) -> None:
+        self._words.setPos(self.box.rect().center())
+
+    def set_compact(self, *, compact: bool) -> None:
+        """Leave the names of the axes out where the plot is too small for them."""
+        for axis in (self.left, self.bottom):
+            axis.showLabel(not compact and bool(axis.labelText))
+
+    def read_out(self, x: float, lines: list[tuple[QColor | None, str]]) -> None:
+        """Stand a rule at ``x`` and write the lines beside it."""
+        self.rule.setPos(x)
+        self.rule.show()
+        self.chip = (x, lines)
+        self.viewport().update()
+
+    def end_read_out(self) -> None:
+        """Take rule and lines away."""
+        self.rule.hide()
+        self.chip = None
+        self.viewport().update()
+
+    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+        """The lines of the probe in a box that keeps clear of the mouse and inside the plot."""
+        super().drawForeground(painter, rect)
+        if self.chip is None or not self.chip[1]:
+            return
+        x, lines = self.chip
+        painter.save()
+        painter.resetTransform()
+        face = font("caption")
+        painter.setFont(face)
+        metrics = QFontMetrics(face)
+        area = self.mapFromScene(self.box.sceneBoundingRect()).boundingRect()
+        widest = max(metrics.horizontalAdvance(words) for _, words in lines)
+        width = min(widest, area.width() - 40) + 10 + 3 * SPACE_S
+        height = LINE * len(lines) + 2 * SPACE_S
+        at = self.mapFromScene(self.box.mapViewToScene(QPointF(x, 0))).x()
+        left = at + SPACE_M if at + SPACE_M + width <= area.right() else at - SPACE_M - width
+        box = QRectF(max(area.left(), left), area.top() + SPACE_S, width, height)
+        ground = self.theme.colour("raised", 235)
+        painter.setPen(self.theme.colour("outline"))
+        painter.setBrush(ground)
+        painter.drawRoundedRect(box, 4, 4)
+        for row, (colour, words) in enumerate(lines):
+            line = box.adjusted(SPACE_S, SPACE_S + LINE * row, -SPACE_S, 0)
+            line.setHeight(LINE)
+            painter.setPen(self.theme.colour("text" if colour else "muted"))
+            if colour is not None:
+                painter.fillRect(QRectF(line.left(), line.center().y() - 4, 8, 8), colour)
+                line.adjust(12, 0, 0, 0)
+            cut = metrics.elidedText(words, Qt.TextElideMode.ElideRight, int(line.width()) + 1)
+            painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, cut)
+        painter.restore()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Tell the place."""
+        super().mouseMoveEvent(event)
+        if self._pressed is not None and (event.position() - self._pressed).manhattanLength() > 4:
+            self.zoomed = True
+        scene = self.mapToScene(event.position().toPoint())
+        inside = self.box.sceneBoundingRect().contains(scene)
+        place = self.box.mapSceneToView(scene)
+        self.hovered.emit((float(place.x()), float(place.y())) if inside else None)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click or a pan begins."""
+        self._pressed = event.position()
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """A click ends where it began."""
+        super().mouseReleaseEvent(event)
+        pressed, self._pressed = self._pressed, None
+        if pressed is None or event.button() is not Qt.MouseButton.LeftButton:
+            return
+        if (event.position() - pressed).manhattanLength() <= 4:
+            place = self.box.mapSceneToView(self.mapToScene(event.position().toPoint()))
+            self.clicked.emit((float(place.x()), float(place.y())))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Show all again."""
+        self.reset_zoom()
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom about the mouse; with Shift along x only, with Ctrl along y only."""
+        self.zoomed = True
+        keys = event.modifiers()
+        along_x = not keys & Qt.KeyboardModifier.ControlModifier
+        along_y = not keys & Qt.KeyboardModifier.ShiftModifier
+        factor = 1.02 ** (-event.angleDelta().y() / 8)
+        place = self.box.mapSceneToView(self.mapToScene(event.position().toPoint()))
+        self.box.scaleBy(x=factor if along_x else None, y=factor if along_y else None, center=place)
+        event.accept()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """The mouse is nowhere on the plot."""
+        super().leaveEvent(event)
+        self.hovered.emit(None)
+
+
+class PlotPanel(Panel):
+    """A panel whose body is a legend over a plot.
+
+    A subclass overrides `draw`, and `read` for what stands at a place.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
+        self.legend = Legend()
+        self.plot = Plot()
+        self.hidden: frozenset[int] = frozenset()
+        super().__init__(parent, theme=theme)
+        self.set_body(self.plot)
+        self._rows.insertWidget(1, self.legend)
+        self.legend.hide()
+        self.legend.toggled.connect(self._toggle)
+        self.plot.hovered.connect(self._hover)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        super().set_theme(theme)
+        self.plot.set_theme(theme)
+        self.legend.set_theme(theme)
+        if self.artefact is not None:
+            self.forget()
+            self.draw(self.artefact)
+
+    def forget(self) -> None:
+        """Make all items anew at the next drawing: the theme has changed."""
+
+    def reset_zoom(self) -> None:
+        """Show all data."""
+        self.plot.reset_zoom()
+
+    def read(self, x: float, y: float) -> tuple[float, str, list[Reading]] | None:
+        """What stands at a place: x of the nearest data, its words, and a reading a series."""
+        raise NotImplementedError
+
+    def name_axes(self, bottom: str, left: str) -> None:
+        """Write what the axes are."""
+        for axis, words in ((self.plot.bottom, bottom), (self.plot.left, left)):
+            if axis.labelText != words:
+                axis.name_it(words, self.theme)
+        self._make_room()
+
+    def _hover(self, at: tuple[float, float] | None) -> None:
+        found = self.read(*at) if at is not None and self.artefact is not None else None
+        if found is None:
+            self.plot.end_read_out()
+            self.probed.emit(None)
+            return
+        x, head, readings = found
+        near = self._nearest_first(readings, at[1]) if at is not None else readings
+        lines: list[tuple[QColor | None, str]] = [
+            (series_colour(i, self.theme), words) for i, words, _ in near
+        ]
+        if len(near) < len(readings):
+            lines.append((None, f"and {len(readings) - len(near)} more"))
+        self.plot.read_out(x, [(None, head), *lines])
+        self.probed.emit(Probed("  ".join([head, *(words for _, words, _ in readings)])))
+
+    def _nearest_first(self, readings: list[Reading], y: float) -> list[Reading]:
+        """As many readings as the plot has room for: those nearest to the mouse, highest first."""
+        room = max(1, min(CHIP_ROWS, int(self.plot.box.height() - 2 * SPACE_M) // LINE - 2))
+        if len(readings) <= room:
+            return readings
+        finite = [r for r in readings if r[2] is not None and math.isfinite(r[2])]
+        closest = sorted(finite, key=lambda r: abs((r[2] or 0.0) - y))[:room]
+        return sorted(closest, key=lambda r: -(r[2] or 0.0))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A small panel keeps its room for the data; the probe names what the legend would."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def show_legend(
+        self, names: Sequence[str], *, lines: bool = True, markers: bool = True
+    ) -> None:
+        """Show these names where there is room for them."""
+        self.legend.show_series(names, self.hidden, lines=lines, markers=markers)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self.legend.setVisible(bool(self.legend.names) and self.height() >= LEGEND_FROM)
+        self.plot.set_compact(compact=self.height() < NAMES_FROM or self.width() < NAMES_FROM)
+
+    def _toggle(self, index: int) -> None:
+        self.hidden = self.hidden ^ {index}
+        if self.artefact is not None:
+            self.draw(self.artefact)
+
+
+def logged(values: Array, *, log: bool) -> Array:
+    """Float64 values as the plot takes them: base 10 logarithms on a log axis, gaps where <= 0."""
+    made = np.asarray(values, np.float64)
+    made = np.where(np.isfinite(made), made, np.nan)
+    if not log:
+        return made
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(made > 0, np.log10(np.where(made > 0, made, 1.0)), np.nan)
+
+
+def set_log(plot: Plot, *, log: bool) -> None:
+    """Tell the upright axis whether its numbers are powers of ten."""
+    if bool(plot.left.logMode) != log:
+        plot.left.setLogMode(y=log)
+        plot.reset_zoom()
+
+
+def nearest(values: Array, wanted: float) -> int:
+    """Index of the finite value nearest to ``wanted``; -1 when there is none."""
+    gap = np.abs(np.asarray(values, np.float64) - wanted)
+    if not len(gap) or not np.isfinite(gap).any() or not math.isfinite(wanted):
+        return -1
+    return int(np.nanargmin(gap))

@@ -1,0 +1,198 @@
+"""How one series is told from the next: colour, line style, marker; and the legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyqtgraph.graphicsItems.ScatterPlotItem import Symbols
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QTransform,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from explorer.colours import OKABE_ITO
+from explorer.panels.theme import DARK, SPACE_L, SPACE_S, Theme, font
+
+#: Okabe-Ito without black, in an order whose neighbours differ most in lightness.
+ORDER = (1, 0, 2, 6, 5, 3, 4)
+STYLES = (
+    Qt.PenStyle.SolidLine,
+    Qt.PenStyle.DashLine,
+    Qt.PenStyle.DotLine,
+    Qt.PenStyle.DashDotLine,
+)
+#: pyqtgraph's names of marker shapes.
+MARKERS = ("o", "s", "t", "d", "x", "+", "t1", "star")
+LEAST_CONTRAST = 3.0
+SWATCH, LINE, LEGEND_ROWS = 22, 18, 2
+
+
+def luminance(colour: QColor) -> float:
+    """Relative luminance of WCAG, 0 to 1."""
+    parts = (colour.redF(), colour.greenF(), colour.blueF())
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: QColor, b: QColor) -> float:
+    """Contrast ratio of WCAG, 1 to 21."""
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def series_colour(index: int, theme: Theme) -> QColor:
+    """Okabe-Ito colour of series ``index``, shaded until it stands out from the canvas (3:1)."""
+    colour = QColor(*OKABE_ITO[ORDER[index % len(ORDER)]])
+    ground = theme.colour("canvas")
+    for _ in range(12):
+        if contrast(colour, ground) >= LEAST_CONTRAST:
+            break
+        colour = colour.darker(112) if theme.name == "light" else colour.lighter(112)
+    return colour
+
+
+def series_pen(index: int, theme: Theme, width: float = 1.6) -> QPen:
+    """Pen of a series: the colour goes round first, then the line style."""
+    pen = QPen(series_colour(index, theme), width, STYLES[index // len(ORDER) % len(STYLES)])
+    pen.setCosmetic(True)
+    return pen
+
+
+def marker(index: int) -> str:
+    """Marker shape of a series."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def marker_path(index: int, at: QPointF, size: float) -> QPainterPath:
+    """Outline of the series' marker about ``at``, as tall as ``size``: the plots' own shapes."""
+    path: QPainterPath = Symbols[marker(index)]
+    return QTransform.fromTranslate(at.x(), at.y()).scale(size, size).map(path)
+
+
+class Legend(QWidget):
+    """Names beside a sample of line and marker, wrapped into at most two rows; a click hides one.
+
+    Signals:
+        toggled: index of the series that a person wants hidden or shown again.
+    """
+
+    toggled = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.theme = DARK
+        self.names: tuple[str, ...] = ()
+        self.hidden: frozenset[int] = frozenset()
+        self.lines, self.markers = True, True
+        self._places: list[tuple[int, QRectF, str]] = []
+        self._rest = 0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def show_series(
+        self, names: Sequence[str], hidden: frozenset[int] = frozenset(), *, lines: bool = True,
+        markers: bool = True,
+    ) -> None:  # fmt: skip
+        """Show these names; with one or none there is nothing to tell apart."""
+        state = (tuple(names), hidden, lines, markers)
+        if state == (self.names, self.hidden, self.lines, self.markers):
+            return
+        self.names, self.hidden, self.lines, self.markers = state
+        self.setToolTip("Click a name to hide or show its series")
+        self.setAccessibleName("Legend: " + ", ".join(self.names))
+        self._arrange()
+        self.update()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        self.theme = theme
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """As tall as the rows in use."""
+        rows = 1 + max((int(box.top()) // LINE for _, box, _ in self._places), default=0)
+        return QSize(160, LINE * rows)
+
+    def minimumSizeHint(self) -> QSize:
+        """As tall as the rows in use, as narrow as need be."""
+        return QSize(40, self.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Wrap anew."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def index_at(self, at: QPointF) -> int:
+        """Series under a position; -1 is none."""
+        return next((i for i, box, _ in self._places if box.contains(at)), -1)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Hide or show the series under the mouse."""
+        index = self.index_at(event.position())
+        if index >= 0:
+            self.toggled.emit(index)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw samples and names."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(font("caption"))
+        for index, box, words in self._places:
+            off = index in self.hidden
+            ink = self.theme.colour("disabled") if off else series_colour(index, self.theme)
+            self._sample(painter, index, QPointF(box.left(), box.center().y()), ink)
+            painter.setPen(self.theme.colour("disabled" if off else "text"))
+            face = font("caption")
+            face.setStrikeOut(off)
+            painter.setFont(face)
+            painter.drawText(
+                box.adjusted(SWATCH + SPACE_S, 0, 0, 0),
+                Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
+                words,
+            )
+        if self._rest:
+            last = self._places[-1][1]
+            painter.setPen(self.theme.colour("muted"))
+            painter.setFont(font("caption"))
+            box = QRectF(last.right() + SPACE_L / 2, last.top(), 90, LINE)
+            flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+            painter.drawText(box, flags, f"+ {self._rest} more")
+        painter.end()
+
+    def _sample(self, painter: QPainter, index: int, at: QPointF, ink: QColor) -> None:
+        pen = series_pen(index, self.theme)
+        pen.setColor(ink)
+        painter.setPen(pen)
+        if self.lines:
+            painter.drawLine(at, at + QPointF(SWATCH, 0))
+        if self.markers:
+            painter.setPen(QPen(ink, 1.4))
+            painter.setBrush(ink)
+            painter.drawPath(marker_path(index, at + QPointF(SWATCH / 2, 0), 7))
+
+    def _arrange(self) -> None:
+        metrics = QFontMetrics(font("caption"))
+        room = max(80, self.width() - 4)
+        x, row = 0.0, 0
+        self._places = []
+        for index, name in enumerate(self.names):
+            words = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, min(180, room - SWATCH))
+            width = SWATCH + SPACE_S + metrics.horizontalAdvance(words) + 1
+            if x and x + width > room:
+                x, row = 0.0, row + 1
+            more = 70 if row == LEGEND_ROWS - 1 and index + 1 < len(self.names) else 0
+            if row >= LEGEND_ROWS or (more and x and x + width + more > room):
+                break
+            self._places.append((index, QRectF(x, row * LINE, width, LINE), words))
+            x += width + SPACE_L / 2
+        self._rest = len(self.names) - len(self._places)
+        self.updateGeometry()
