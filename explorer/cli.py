@@ -27,7 +27,11 @@ class UsageError(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; ``verbs`` are its commands' own parsers."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.verbs: dict[str, Parser] = {}
 
     def error(self, message: str) -> Any:
         """Raise instead of printing the usage."""
@@ -40,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not words or words[0] not in VERBS:
             return _window(words)
-        args = _parser().parse_args(words)
+        parser = _parser()
+        if len(words) > 1 and words[1] in ("-h", "--help"):
+            parser.parse_args(words)
+        # Intermixed: `shot OUT --engine NAME PATH` is as good as paths first.
+        args = parser.verbs[words[0]].parse_intermixed_args(words[1:])
         command: Callable[[argparse.Namespace], int] = args.command
         return command(args)
     except KeyboardInterrupt:
@@ -445,6 +453,7 @@ def _parser() -> Parser:
     def verb(name: str, command: Callable[[argparse.Namespace], int], text: str) -> Parser:
         sub: Parser = verbs.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
+        parser.verbs[name] = sub
         return sub
 
     listing = verb("list", _list, "engines, their inputs, and whether their weights are here")

@@ -86,7 +86,7 @@ class StyleParams:
         0.02, low=1e-4, high=1.0, log=True, effect="live", when="optimiser=Adam",
         help="learning rate of Adam; L-BFGS searches its step along the line",
     )  # fmt: skip
-    steps: int = knob(150, low=1, high=5000, unit="steps", effect="live")
+    steps: int = knob(150, low=1, high=5000, unit="steps", effect="live", help="when to end")
     show_every: int = knob(
         1, low=1, high=100, unit="steps", effect="live", help="steps per picture"
     )

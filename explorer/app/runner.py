@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -156,14 +155,18 @@ class Runner(QThread):
         self._ask(lambda: self._change_knobs(values))
 
     def set_views(self, views: tuple[View, ...]) -> None:
-        """Ask for these pictures from the next resumption on; run once more when nothing runs."""
+        """Ask for these pictures from the next resumption on.
+
+        What is captured already is drawn anew without the network; else it runs once more.
+        """
         with self._wake:
-            new = set(views) - set(self._views)
+            new = tuple(v for v in views if v not in self._views)
             self._views = views
             if self._session is not None:
                 self._session.views = views
-            if new:
-                self._run_soon()
+            if new and not self._source.playing:
+                self._jobs.append(lambda: self._redraw(new))
+                self._wake.notify()
 
     def set_edits(self, edits: tuple[Edit, ...]) -> None:
         """Change the network's outputs from the next run on."""
@@ -173,7 +176,7 @@ class Runner(QThread):
                 self._session.edits = edits
             self._run_soon()
 
-    def set_playing(self, playing: bool) -> None:  # noqa: FBT001 -- a Qt slot
+    def set_playing(self, playing: bool) -> None:
         """Play or pause the clip, or the steps of a long run."""
         with self._wake:
             self._source.playing = playing
@@ -196,7 +199,7 @@ class Runner(QThread):
             self._due = True
             self._wake.notify()
 
-    def freeze(self, on: bool) -> None:  # noqa: FBT001 -- a Qt slot
+    def freeze(self, on: bool) -> None:
         """Hold the picture while the source goes on."""
         with self._wake:
             self._frozen = on
@@ -328,15 +331,15 @@ class Runner(QThread):
 
         self.opened.emit(
             Opened(
-                session.row, session.layers(), type(session.params), session.params, session.provenance,
-                session.licences, str(session.device),
+                session.row, session.layers(), type(session.params), session.params,
+                session.provenance, session.licences, str(session.device),
                 type(session.engine).train is not Engine.train, rebuilt,
             )
         )  # fmt: skip
 
     def _run_source(self) -> None:
         """One run: a picture, one frame of a clip, or a run of many steps."""
-        from explorer.core.session import clip_of, with_frame
+        from explorer.core.streams import clip_of
 
         # Taken before the source is read: a request that comes in between is served next.
         due, self._due = self._due, False
@@ -353,32 +356,24 @@ class Runner(QThread):
             source.position += 1
         if source.fresh and source.position == 0:
             session.reset_memory()
-        begun = time.perf_counter()
+        source.fresh = False
+        self.frame_moved.emit(source.position)
         try:
-            pixels = clip[source.position]
+            self._deliver(session, session.at(source.inputs, source.position))
         except IndexError:
             source.playing = False
             source.position = max(0, len(clip) - 1)
             self.source_ended.emit()
             return
-        decode = 1e3 * (time.perf_counter() - begun)
-        source.fresh = False
-        self.frame_moved.emit(source.position)
-        inputs = with_frame(source.inputs, pixels, source.position)
-        self._deliver(session, session.run(inputs, frame=source.position), decode)
         if not source.playing:
             self.idle.emit()
 
-    def _deliver(self, session: Session, frames: Iterator[Frame], decode: float = 0.0) -> None:
+    def _deliver(self, session: Session, frames: Iterator[Frame]) -> None:
         """Put frame after frame into the mailbox; stop between two when something else is due."""
         self._busy, self._stale = True, False
         try:
             with contextlib.closing(frames):  # type: ignore[type-var]
                 for frame in frames:
-                    if decode:
-                        frame = replace(
-                            frame, milliseconds={**frame.milliseconds, "decode": decode}
-                        )
                     self._post(frame)
                     if frame.statistics:
                         self.layers_changed.emit(session.layers())
@@ -410,12 +405,12 @@ class Runner(QThread):
 
     def _post(self, frame: Frame) -> None:
         with self._mail_lock:
-            waiting = self._mail is not None
-            self._mail = frame
-        if waiting:
-            self.dropped += 1
-        else:
+            waiting = self._mail
+            self._mail = frame if waiting is None else _merged(waiting, frame)
+        if waiting is None:
             self.ready.emit()
+        elif frame.artefacts:
+            self.dropped += 1
 
     def _change_knobs(self, values: Mapping[str, Any]) -> None:
         session = self._session
@@ -434,6 +429,18 @@ class Runner(QThread):
             with self._wake:
                 self._run_soon()
 
+    def _redraw(self, views: tuple[View, ...]) -> None:
+        """Answer changed views from what is captured, else by one more run."""
+        wanted = tuple(v for v in views if v in self._views)
+        if self._session is None or not wanted:
+            return
+        frame = self._session.redraw(wanted)
+        if frame is None:
+            with self._wake:
+                self._run_soon()
+        else:
+            self._post(frame)
+
     def _train(self, inputs: Inputs, out: Path | None) -> None:
         session = self._session
         if session is not None:
@@ -450,7 +457,7 @@ class Runner(QThread):
         try:
             array = self._session.read(handle, unit)
         except (StaleHandle, IndexError):
-            return  # the picture under the cursor has been replaced meanwhile; the next probe reads the new one
+            return  # a newer picture has come under the cursor; the next probe reads that
         inside = 0 <= y < array.shape[-2] and 0 <= x < array.shape[-1]
         value = float(array[..., y, x]) if unit is not None and inside else None
         self.value_read.emit(ReadValue(handle, unit, y, x, value, None if inside else array))
@@ -503,6 +510,25 @@ class Runner(QThread):
             self._due = False
             self.failed.emit(_failure(what, error))
             self.idle.emit()
+
+
+def _merged(waiting: Frame, newer: Frame) -> Frame:
+    """The newer frame, with what a waiting one of the same run showed and the newer does not.
+
+    A step may yield some artefacts only (the style picture at step 0, the canvas at each): a
+    window that was too slow for the first must see it all the same.
+    """
+    if waiting.run != newer.run:
+        return newer
+    names = {a.name for a in newer.artefacts}
+    views = {r.view for r in newer.rendered}
+    return replace(
+        newer,
+        artefacts=(*(a for a in waiting.artefacts if a.name not in names), *newer.artefacts),
+        rendered=(*(r for r in waiting.rendered if r.view not in views), *newer.rendered),
+        statistics=newer.statistics or waiting.statistics,
+        milliseconds=newer.milliseconds or waiting.milliseconds,
+    )
 
 
 def _failure(what: str, error: Exception) -> Failure:

@@ -56,7 +56,7 @@ class _Point:
 
 
 class Capture:
-    """The hooks of one network. Buffers are kept from run to run, so that a frame allocates nothing."""
+    """The hooks of one network. Buffers are kept from run to run: a frame allocates nothing."""
 
     def __init__(self, network: nn.Module, cancelled: Callable[[], bool]) -> None:
         self.network = network
@@ -85,7 +85,7 @@ class Capture:
         wanted = (tuple(views), tuple(e for e in edits if e.on))
         if self._handles and wanted == self._wanted:
             return
-        self.remove()
+        self._release()
         self._wanted = wanted
         modules = dict(self.network.named_modules())
         for module in modules.values():
@@ -127,9 +127,15 @@ class Capture:
 
     def remove(self) -> None:
         """Take away every hook."""
-        for handle in [*self._handles, *self._sweep_handles]:
+        self._release()
+        for handle in self._sweep_handles:
             handle.remove()
-        self._handles, self._sweep_handles, self._points = [], [], {}
+        self._sweep_handles = []
+
+    def _release(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self._points = [], {}
 
     def clear(self) -> None:
         """Forget the captured tensors."""
@@ -151,6 +157,14 @@ class Capture:
             kept.fresh = False
         self.seconds += time.perf_counter() - begun
         return pictures
+
+    def redraw(
+        self, views: Sequence[View], run: int, frame: int, edits: Sequence[Edit]
+    ) -> tuple[Rendered, ...]:
+        """Pictures for those of the views whose values are still here."""
+        edited = {e.point for e in edits if e.on}
+        here = [v for v in views if (v.point, v.call, v.sample) in self._kept]
+        return tuple(self._render(v, run, frame, v.point in edited) for v in here)
 
     def statistics(self) -> tuple[LayerStatistics, ...]:
         """The rows of the last sweep, in one transfer from the device."""

@@ -1,4 +1,4 @@
-"""Where each cell of a feature map lies in the network's input, from the attributes of the layers."""
+"""Where each cell of a feature map lies in the network's input, by the layers' attributes."""
 
 from __future__ import annotations
 

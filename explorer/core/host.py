@@ -1,4 +1,4 @@
-"""What a session lets its engine ask for: weights, progress, random numbers, pictures of a folder."""
+"""What a session lets its engine ask for: weights, progress, random numbers, pictures."""
 
 from __future__ import annotations
 

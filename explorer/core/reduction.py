@@ -31,8 +31,8 @@ class Mosaic:
 def as_maps(tensor: Tensor, sample: int = 0) -> tuple[Tensor, str]:
     """Any tensor with a batch axis as maps (C, H, W), and what one unit is.
 
-    (N, C, H, W) gives units with a place; (N, T, C) one tile of tokens x channels; (N, C) one cell a
-    unit; further axes are folded into the units.
+    (N, C, H, W) gives units with a place; (N, T, C) one tile of tokens x channels; (N, C) one
+    cell a unit; further axes are folded into the units.
     """
     one = tensor[min(sample, len(tensor) - 1)] if tensor.ndim > 1 else tensor
     if one.is_complex():

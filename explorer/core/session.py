@@ -1,9 +1,8 @@
-"""Runs an engine as a generator of frames: device, grad mode, seed, cancel, capture and timeline."""
+"""Runs an engine as a generator of frames: grad mode, seed, cancel, capture and timeline."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import gc
 import threading
 import time
@@ -20,22 +19,24 @@ from torch import Tensor, nn
 from explorer import params as knobs
 from explorer.core import registry
 from explorer.core.capture import Capture
+from explorer.core.devices import Turn, choose_device, is_out_of_memory
+from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.host import SessionHost
-from explorer.core.reduction import as_maps, reduce
+from explorer.core.layers import Layer, layers_of
+from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
+from explorer.core.streams import clip_of, with_frame
 from explorer.core.timeline import Timeline
 from explorer.core.training import Trainer
 from explorer.core.weights import WeightStore
 from explorer.engine import Cancelled, Checkpoint, Engine, EngineError, Outcome
-from explorer.inputs import ClipInput, ImageInput, Inputs
+from explorer.inputs import Inputs
 from explorer.kinds import Artefact, FeatureMaps
 from explorer.views import Edit, Frame, Handle, Rendered, View
 
-_DEVICE_LOCKS: dict[str, threading.Lock] = {}
-
 
 class EngineFailed(RuntimeError):
-    """An engine raised. ``str()`` is one line of cause and remedy, ``traceback`` is text for a log."""
+    """An engine raised. ``str()`` is one line of cause and remedy, ``traceback`` a text to log."""
 
     def __init__(self, message: str, trace: str, *, memory: bool = False) -> None:
         super().__init__(message)
@@ -45,20 +46,6 @@ class EngineFailed(RuntimeError):
 
 class StaleHandle(LookupError):
     """The captured values of a picture have been replaced by those of a newer frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One row of the module tree; shape and called are known after the first run."""
-
-    name: str
-    kind: str
-    parameters: int
-    shape: tuple[int, ...] | None
-    depth: int
-    leaf: bool
-    called: bool | None
-    calls: int = 0
 
 
 @dataclass(slots=True)
@@ -106,9 +93,10 @@ class Session:
         self._capture: Capture | None = None
         self._past: _Past | None = None
         self._kept: tuple[int, int, Any] | None = None
-        self._random: Tensor | None = None
+        self._turn = Turn(self.device, seed)
         self._continued: Tensor | None = None
         self._runs = 0
+        self._shown = (0, 0)
         self._swept = 0.0
         self._stride = 1
         self._inputs_used: dict[str, str] = {}
@@ -129,7 +117,7 @@ class Session:
         self.host.forget()
         self._forget_run()
         try:
-            with self._resumption(), torch.no_grad():
+            with self._turn(), torch.no_grad():
                 torch.manual_seed(self.seed)
                 network = self.engine.build(self.params)
             self.network = network.to(self.device).eval().requires_grad_(False)
@@ -159,7 +147,7 @@ class Session:
 
     @property
     def provenance(self) -> str:
-        """Where the weights come from: "trained", "trained here", "random", "your file …", "none"."""
+        """Where the weights come from: "trained", "trained here", "random", "none", a file."""
         if self.engine.provenance:
             return self.engine.provenance
         if self.host.sources:
@@ -206,7 +194,7 @@ class Session:
             Cancelled: `cancel` was called. EngineFailed, EngineError: the engine could not go on.
         """
         self._cancel.clear()
-        memory = self._memory_for(inputs, frame)
+        memory = self._memory_for(frame)
         self._note_inputs(inputs)
 
         def done(outcome: Outcome | None) -> None:
@@ -221,7 +209,7 @@ class Session:
     def play(
         self, inputs: Inputs, *, start: int = 0, frames: int | None = None, every: int = 1
     ) -> Iterator[Frame]:
-        """Run on frame after frame of the clip in ``inputs``, carrying memory; without a clip, once."""
+        """Run on frame after frame of the clip in ``inputs``, carrying memory; else once."""
         clip = clip_of(inputs)
         if clip is None:
             yield from self.run(inputs)
@@ -230,15 +218,40 @@ class Session:
         self._stride = every
         index, done = start, 0
         while frames is None or done < frames:
-            begun = time.perf_counter()
             try:
-                pixels = clip[index]
+                yield from self.at(inputs, index)
             except IndexError:
                 return
-            decode = 1e3 * (time.perf_counter() - begun)
-            for made in self.run(with_frame(inputs, pixels, index), frame=index):
-                yield replace(made, milliseconds={**made.milliseconds, "decode": decode})
             index, done = index + every, done + 1
+
+    def at(self, inputs: Inputs, index: int) -> Iterator[Frame]:
+        """Run on one frame of the clip; after a seek the frames before it fill the memory again.
+
+        Raises:
+            IndexError: the clip has no such frame.
+        """
+        clip = clip_of(inputs)
+        if clip is None:
+            raise IndexError("there is no clip among the inputs")
+        if not self._follows(index) and not clip.live:
+            self._past = None
+            for earlier in range(max(0, index - self.engine.warm_up), index):
+                for _ in self.run(with_frame(inputs, clip[earlier], earlier), frame=earlier):
+                    continue
+        begun = time.perf_counter()
+        pixels = clip[index]
+        decode = 1e3 * (time.perf_counter() - begun)
+        for made in self.run(with_frame(inputs, pixels, index), frame=index):
+            yield replace(made, milliseconds={**made.milliseconds, "decode": decode})
+
+    def redraw(self, views: tuple[View, ...]) -> Frame | None:
+        """Pictures for views of what is captured already, without the network; else None."""
+        with torch.no_grad():
+            frame, step = self._shown
+            rendered = self.capture.redraw(views, self._runs, frame, self.edits)
+        if len(rendered) < len(views):
+            return None
+        return Frame(self._runs, frame, step, rendered=rendered, last=True)
 
     def again(self) -> Iterator[Frame]:
         """Post-process what the last run kept, without the network; nothing kept gives nothing."""
@@ -302,7 +315,7 @@ class Session:
         return self._cancel.is_set()
 
     def continue_with(self, random: Tensor, values: Mapping[str, Any]) -> None:
-        """Go on as a training that was stopped: its random state, and its knobs unless asked for."""
+        """Go on as a stopped training: its random state, and its knobs unless asked for."""
         self._continued = random
         known = knobs.knobs(type(self.params))
         self.set_params({k: v for k, v in values.items() if k in known and k not in self._asked})
@@ -329,25 +342,7 @@ class Session:
 
     def layers(self) -> list[Layer]:
         """Every module of the network, in order of definition."""
-        rows = []
-        seen = self.capture.seen
-        for name, module in self.network.named_modules():
-            if not name:
-                continue
-            note = seen.get(name)
-            rows.append(
-                Layer(
-                    name,
-                    type(module).__name__,
-                    sum(p.numel() for p in module.parameters()),
-                    note.shape if note else None,
-                    name.count("."),
-                    next(module.children(), None) is None,
-                    (note is not None) if seen else None,
-                    note.calls if note else 0,
-                )
-            )
-        return rows
+        return layers_of(self.network, self.capture.seen)
 
     def record(self) -> dict[str, Any]:
         """Facts for run.json: engine, knobs, seed, device, versions, hashes, provenance."""
@@ -378,14 +373,18 @@ class Session:
         grad: bool = False,
     ) -> Iterator[Frame]:
         """Resume the engine until it ends; hand out one Frame whenever its step changes."""
-        batch = _Batch(self._runs, frame)
+        batch = Batch(self._runs, frame)
         begun_steps = 0
-        self._random, self._continued = self._continued, None
+        self._turn.random, self._continued = self._continued, None
         started = False
         try:
             while True:
                 try:
-                    artefact, rendered, spent = self._resume(generator, frame, started, grad)
+                    # A sweep begun in the middle of a step would miss half the network.
+                    young = not started or (begun_steps > 0 and len(batch.artefacts) <= 1)
+                    artefact, rendered, spent = self._resume(
+                        generator, frame, started=started, may_sweep=young, grad=grad
+                    )
                 except StopIteration as stop:
                     if done is not None:
                         done(stop.value)
@@ -395,7 +394,7 @@ class Session:
                 if batch.ends_with(artefact):
                     yield self._finish(batch, last=False)
                     begun_steps += 1
-                    batch = _Batch(self._runs, frame)
+                    batch = Batch(self._runs, frame)
                     if steps is not None and begun_steps >= steps:
                         return
                 batch.add(artefact, (*rendered, *self._drawn(artefact)), spent)
@@ -405,16 +404,22 @@ class Session:
             self.capture.remove()
 
     def _resume(
-        self, generator: Generator[Artefact, Any, Any], frame: int, started: bool, grad: bool
+        self,
+        generator: Generator[Artefact, Any, Any],
+        frame: int,
+        *,
+        started: bool,
+        may_sweep: bool,
+        grad: bool,
     ) -> tuple[Artefact, tuple[Rendered, ...], dict[str, float]]:
         """One resumption: hooks in, network, pictures out, under the lock of the device."""
         capture = self.capture
         begun = time.perf_counter()
         try:
-            with self._resumption(), torch.set_grad_enabled(grad):
+            with self._turn(), torch.set_grad_enabled(grad):
                 capture.install(self.views, self.edits)
                 capture.start_pass()
-                if self._sweep_due():
+                if may_sweep and self._sweep_due():
                     capture.sweep(on=True)
                 artefact = generator.send(self.params) if started else next(generator)
                 rendered = capture.rendered(self._runs, frame, self.edits)
@@ -424,7 +429,7 @@ class Session:
             raise self._failure(error) from None
         total = time.perf_counter() - begun
         spent = {"network": 1e3 * (total - capture.seconds), "capture": 1e3 * capture.seconds}
-        return _sealed(artefact, self._runs, frame), rendered, spent
+        return sealed(artefact, self._runs, frame), rendered, spent
 
     def _late(self, frame: int) -> tuple[Rendered, ...]:
         """Pictures of what ran after the last yield."""
@@ -435,15 +440,16 @@ class Session:
         """Pictures of a FeatureMaps artefact for the views that name it."""
         if not isinstance(artefact, FeatureMaps):
             return ()
-        return tuple(_render_artefact(artefact, v) for v in self.views if v.point == artefact.name)
+        return tuple(render_artefact(artefact, v) for v in self.views if v.point == artefact.name)
 
-    def _finish(self, batch: _Batch, *, last: bool) -> Frame:
+    def _finish(self, batch: Batch, *, last: bool) -> Frame:
         statistics = ()
         if self.capture.sweeping and self.capture.seen:
             statistics = self.capture.statistics()
             self.capture.sweep(on=False)
             self._swept = time.monotonic()
         notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
+        self._shown = (batch.frame, batch.step)
         frame = Frame(
             batch.run, batch.frame, batch.step, tuple(batch.artefacts),
             tuple(batch.rendered.values()), statistics, batch.milliseconds, last,
@@ -461,34 +467,15 @@ class Session:
             time.monotonic() - self._swept >= self.statistics_every
         )
 
-    @contextlib.contextmanager
-    def _resumption(self) -> Iterator[None]:
-        """Hold the device, and keep the engine's random numbers apart from everybody else's."""
-        lock = _DEVICE_LOCKS.setdefault(str(self.device), threading.Lock())
-        with lock:
-            cuda = self.device.type == "cuda"
-            outer = torch.get_rng_state()
-            outer_cuda = torch.cuda.get_rng_state(self.device) if cuda else None
-            if self._random is None:
-                torch.manual_seed(self.seed)
-            else:
-                torch.set_rng_state(self._random)
-            try:
-                yield
-            finally:
-                self._random = torch.get_rng_state()
-                torch.set_rng_state(outer)
-                if outer_cuda is not None:
-                    torch.cuda.set_rng_state(outer_cuda, self.device)
+    def _follows(self, frame: int) -> bool:
+        """Whether memory of the latest frame serves this one: the same again, or the next."""
+        return self._past is not None and 0 <= frame - self._past.frame <= self._stride
 
-    def _memory_for(self, inputs: Inputs, frame: int) -> Any:
-        """Memory from before ``frame``: kept, carried on, or warmed up after a seek."""
-        past = self._past
-        if past is not None and frame == past.frame:
-            return past.before
-        if past is not None and 0 < frame - past.frame <= self._stride:
-            return past.after
-        return None
+    def _memory_for(self, frame: int) -> Any:
+        """Memory from before ``frame``: the same one's, or carried on to the next, else none."""
+        if self._past is None or not self._follows(frame):
+            return None
+        return self._past.before if frame == self._past.frame else self._past.after
 
     def _note_inputs(self, inputs: Inputs) -> None:
         self._inputs_used = {
@@ -498,14 +485,14 @@ class Session:
     def _forget_run(self) -> None:
         self._past = None
         self._kept = None
-        self._random = None
+        self._turn.random = None
 
     def _failure(self, error: Exception) -> Exception:
-        """Errors with a remedy pass as they are; others become text, so that no tensor stays alive."""
+        """Errors with a remedy pass as they are; others become text, which keeps no tensor."""
         if isinstance(error, (EngineError, knobs.KnobError, EngineFailed)):
             return error.with_traceback(None)
         trace = "".join(traceback.format_exception(error))
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             return EngineFailed(f"{self.row.name}: {type(error).__name__}: {error}", trace)
         message = str(error).splitlines()[0]
         traceback.clear_frames(error.__traceback__)
@@ -522,69 +509,6 @@ class Session:
         return EngineFailed(
             f"{self.row.name}: out of memory ({message}); {remedy}", trace, memory=True
         )
-
-
-class _Batch:
-    """What belongs to one step of one frame, while it is being collected."""
-
-    def __init__(self, run: int, frame: int) -> None:
-        self.run, self.frame, self.step = run, frame, 0
-        self.artefacts: list[Artefact] = []
-        self.rendered: dict[View, Rendered] = {}
-        self.milliseconds: dict[str, float] = {}
-
-    def ends_with(self, artefact: Artefact) -> bool:
-        """Whether ``artefact`` begins a new step."""
-        return bool(self.artefacts) and artefact.step != self.step
-
-    def add(
-        self, artefact: Artefact | None, rendered: tuple[Rendered, ...], spent: Mapping[str, float]
-    ) -> None:
-        """Take one resumption's results."""
-        if artefact is not None:
-            self.step = artefact.step
-            self.artefacts.append(artefact)
-        self.rendered |= {r.view: r for r in rendered}
-        for name, value in spent.items():
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + value
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` (CUDA when there is one), ``cpu`` or ``cuda[:n]``.
-
-    Raises:
-        EngineError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EngineError(f"unknown device {name!r}; use auto, cpu or cuda[:n]") from error
-    if device.type not in ("cpu", "cuda"):
-        raise EngineError(f"unknown device {name!r}; use auto, cpu or cuda[:n]")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineError(f"device {name!r} is not here; use --device cpu")
-    return device
-
-
-def clip_of(inputs: Inputs) -> ClipInput | None:
-    """The clip that streams through an image slot, if any."""
-    for value in inputs.values():
-        if hasattr(value, "fps") and hasattr(value, "live"):
-            clip: ClipInput = value
-            return clip
-    return None
-
-
-def with_frame(inputs: Inputs, pixels: Any, index: int) -> dict[str, Any]:
-    """The inputs with the clip replaced by one of its frames."""
-    return {
-        slot: ImageInput(pixels, value.name, value.path, "", index)
-        if hasattr(value, "fps") and hasattr(value, "live")
-        else value
-        for slot, value in inputs.items()
-    }
 
 
 def _as_run(artefacts: Iterator[Artefact]) -> Generator[Artefact, Any, None]:
@@ -608,48 +532,3 @@ def _training(
                     return
             else:
                 sent = yield made
-
-
-def _sealed(artefact: Artefact, run: int, frame: int) -> Artefact:
-    """A copy with its time, whose arrays are read-only and share nothing with a tensor."""
-    if not isinstance(artefact, Artefact):
-        raise EngineFailed(
-            f"an engine yielded {type(artefact).__name__}, which is no artefact; yield one of the kinds",
-            "",
-        )
-    sealed = copy.copy(artefact)
-    object.__setattr__(sealed, "run", run)
-    object.__setattr__(sealed, "frame", frame)
-    for name, array in artefact.arrays().items():
-        own = array.copy() if _shares_tensor(array) else array
-        own.flags.writeable = False
-        object.__setattr__(sealed, name, own)
-    return sealed
-
-
-def _shares_tensor(array: np.ndarray[Any, np.dtype[Any]]) -> bool:
-    base: Any = array
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    return not isinstance(base, np.ndarray)
-
-
-def _render_artefact(artefact: FeatureMaps, view: View) -> Rendered:
-    maps = torch.from_numpy(np.array(artefact.maps))
-    mosaic = reduce(maps.float(), view)
-    return Rendered(
-        view, mosaic.index.numpy(), mosaic.limits.float().numpy(), mosaic.order.numpy(), mosaic.tile,
-        mosaic.columns, mosaic.gap, mosaic.reduced, tuple(maps.shape), str(artefact.maps.dtype),
-        "artefact", mosaic.statistics,
-        Handle(artefact.name, view.call, view.sample, artefact.run, artefact.frame),
-        affine=artefact.affine, map_size=(int(maps.shape[1]), int(maps.shape[2])),
-    )  # fmt: skip
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "not enough memory" in text
-    )

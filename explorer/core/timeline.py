@@ -1,4 +1,4 @@
-"""The recent past of a session: frames kept under a memory cap, read by the window without the runner."""
+"""The recent past of a session: frames under a memory cap, read without the runner."""
 
 from __future__ import annotations
 

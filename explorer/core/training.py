@@ -64,7 +64,7 @@ class Trainer:
         return Checkpoint(checkpoint.step, checkpoint.weights, state, checkpoint.score)
 
     def take(self, checkpoint: Checkpoint) -> bool:
-        """Keep a copy (training goes on in place); True when as many steps as asked for are done."""
+        """Keep a copy, for training goes on in place; True when enough steps are done."""
         if self._start is None:
             self._start = 0
         own = {
