@@ -3,53 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import io
 import json
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
+from explorer.command_words import Command, Parser, UsageError, command_parser, edit, settings
+from explorer.params import unknown
 
 if TYPE_CHECKING:
     from explorer.core.registry import Row
     from explorer.core.session import Session
     from explorer.core.weights import WeightStore
-    from explorer.views import Edit, Frame
+    from explorer.views import Frame
 
 VERBS = ("list", "layers", "run", "shot", "train", "evaluate", "weights")
 OK, BAD_INPUT, MISSING_WEIGHTS, ENGINE_FAILED = 0, 2, 3, 4
 
 
-class UsageError(ValueError):
-    """Something on the command line is wrong; one line of cause and remedy."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line; ``verbs`` are its commands' own parsers."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.verbs: dict[str, Parser] = {}
-
-    def error(self, message: str) -> Any:
-        """Raise instead of printing the usage."""
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; exit codes: 0, 2 bad input, 3 missing weights, 4 engine failed."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no × or · prints a ?
+            stream.reconfigure(errors="replace")
     try:
         if not words or words[0] not in VERBS:
+            _refuse_mistyped_verb(words)
             return _window(words)
-        parser = _parser()
+        parser = command_parser(__doc__ or "", COMMANDS)
         if len(words) > 1 and words[1] in ("-h", "--help"):
             parser.parse_args(words)
         # Intermixed: `shot OUT --engine NAME PATH` is as good as paths first.
         args = parser.verbs[words[0]].parse_intermixed_args(words[1:])
-        command: Callable[[argparse.Namespace], int] = args.command
+        command: Command = args.command
         return command(args)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -59,6 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except Exception as error:  # noqa: BLE001 -- sorted into the exit codes of the design
         return _report(error)
+
+
+def _refuse_mistyped_verb(words: list[str]) -> None:
+    """A mistyped verb would open the window on a file that is not there."""
+    if words and not words[0].startswith("-") and not Path(words[0]).exists():
+        near = difflib.get_close_matches(words[0], VERBS, n=1)
+        if near:
+            raise UsageError(f"unknown verb {words[0]!r}; did you mean {near[0]}?")
 
 
 def _report(error: Exception) -> int:
@@ -92,7 +94,7 @@ def _log(text: str) -> Path:
 
     folder = cache() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"engine-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    path = folder / f"engine-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -195,17 +197,20 @@ def _open(args: argparse.Namespace) -> Session:
     from explorer.core.session import Session
 
     session = Session(
-        row, device=args.device, seed=args.seed, params={**values, **_settings(args.set)}
+        row, device=args.device, seed=args.seed, params={**values, **settings(args.set)}
     )
     session.on_progress = _say if sys.stderr.isatty() else None
     session.open()
     session.statistics_every = 0.0
-    session.edits = tuple(_edit(text) for text in getattr(args, "edit", ()))
+    session.edits = tuple(edit(text) for text in getattr(args, "edit", ()))
     from explorer.views import View
 
     session.views = tuple(View(point) for point in getattr(args, "capture", ()))
     names = [v.point for v in session.views if "/" not in v.point]
     session.capture.check([*names, *(e.point for e in session.edits)])
+    for group in (v.point.partition("/")[0] for v in session.views if "/" in v.point):
+        if group not in row.groups:
+            raise UsageError(unknown("group", group, row.groups))
     return session
 
 
@@ -216,38 +221,6 @@ def _is_own(name: str) -> bool:
 def _say(text: str, fraction: float | None) -> None:
     share = "" if fraction is None else f" {100 * fraction:.0f} %"
     print(f"\r\x1b[K{text}{share}", end="", file=sys.stderr, flush=True)
-
-
-def _settings(pairs: Sequence[str]) -> dict[str, str]:
-    values = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--set {pair!r}: write it as knob=value")
-        values[name] = value
-    return values
-
-
-def _edit(text: str) -> Edit:
-    """``LAYER:UNIT=op``: zero, or scale, add, replace with a number, clamp with low,high."""
-    from explorer.views import Edit
-
-    where, equals, what = text.partition("=")
-    point, colon, unit = where.rpartition(":")
-    op, _, numbers = what.partition(":")
-    try:
-        units = () if unit == "*" else tuple(int(u) for u in unit.split(","))
-        values = [float(n) for n in numbers.split(",")] if numbers else []
-    except ValueError:
-        units, op, values = (), "", []
-    counts = {"zero": 0, "scale": 1, "add": 1, "replace": 1, "clamp": 2}
-    if not (equals and colon) or counts.get(op) != len(values):
-        raise UsageError(
-            f"--edit {text!r}: write LAYER:UNIT=zero, =scale:2, =add:1, =replace:0.5 or "
-            "=clamp:0,1; UNIT is a number, several with commas, or *"
-        )
-    value, high = (*values, 0.0, 0.0)[:2]
-    return Edit(point, units, op, value, high)  # type: ignore[arg-type]
 
 
 def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
@@ -261,8 +234,6 @@ def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
         slot, equals, value = text.partition("=")
         if not (equals and slot in row.inputs):
             if equals and slot.isidentifier() and not Path(text).exists():
-                from explorer.params import unknown
-
                 raise UsageError(unknown("input", slot, row.inputs))
             value = text
             free = [s for s in row.inputs if s not in given]
@@ -271,7 +242,8 @@ def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
                 iter(free), ""
             )
         if not slot:
-            raise UsageError(f"{value!r}: engine {row.name!r} takes {len(row.inputs)} inputs only")
+            slots = ", ".join(row.inputs) or "no input"
+            raise UsageError(f"{value!r} is one too many: engine {row.name!r} takes {slots}")
         given[slot] = read_input(row.inputs[slot], value)
     missing = [slot for slot in row.inputs if slot not in given]
     if missing:
@@ -283,7 +255,7 @@ def _run(args: argparse.Namespace) -> int:
     session = _open(args)
     inputs = _inputs(args, session.row)
     from explorer.core.export import write_run
-    from explorer.core.session import clip_of
+    from explorer.core.streams import clip_of
 
     clip = clip_of(inputs)
     begun = time.perf_counter()
@@ -291,12 +263,14 @@ def _run(args: argparse.Namespace) -> int:
         frames = session.run(inputs, steps=args.steps)
     else:
         frames = session.play(inputs, frames=args.frames, every=max(1, args.every or 1))
-    times: list[dict[str, float]] = []
+    times: list[Mapping[str, float]] = []
+    notes: dict[str, None] = {}
     record = write_run(
         args.out,
-        _watched(frames, times),
+        _watched(frames, times, notes),
         lambda: {
-            **session.record(),
+            **_facts(session),
+            "notes": list(notes),
             "input_names": {slot: getattr(v, "name", "") for slot, v in inputs.items()},
             "timing": _timing(times, time.perf_counter() - begun),
         },
@@ -305,6 +279,8 @@ def _run(args: argparse.Namespace) -> int:
         read=session.read,
     )
     session.close()
+    for note in notes:
+        print(f"layerscope: {note}", file=sys.stderr)
     print(
         json.dumps(record, indent=2, ensure_ascii=False)
         if args.json
@@ -313,13 +289,22 @@ def _run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _watched(frames: Iterator[Frame], times: list[dict[str, float]]) -> Iterator[Frame]:
+def _facts(session: Session) -> dict[str, Any]:
+    record = session.record()
+    return {**record, "versions": {"layerscope": __version__, **record["versions"]}}
+
+
+def _watched(
+    frames: Iterator[Frame], times: list[Mapping[str, float]], notes: dict[str, None]
+) -> Iterator[Frame]:
+    """The frames, with times and notes taken down in passing."""
     for frame in frames:
         times.append(frame.milliseconds)
+        notes |= dict.fromkeys(frame.notes)
         yield frame
 
 
-def _timing(times: Sequence[dict[str, float]], seconds: float) -> dict[str, Any]:
+def _timing(times: Sequence[Mapping[str, float]], seconds: float) -> dict[str, Any]:
     names = sorted({name for row in times for name in row})
     mean = {f"{n}_ms": round(sum(r.get(n, 0.0) for r in times) / len(times), 3) for n in names}
     return {"seconds": round(seconds, 3), "frames": len(times), **mean}
@@ -344,7 +329,7 @@ def _train(args: argparse.Namespace) -> int:
     if type(session.engine).train is Engine.train:
         raise UsageError(f"engine {session.row.name!r} has no training")
     inputs = _inputs(args, session.row)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    _check_writable(args.out)
     seen = 0.0
     frame = None
     frames = session.train(inputs, out=args.out, resume=args.resume, steps=args.steps)
@@ -356,6 +341,20 @@ def _train(args: argparse.Namespace) -> int:
         print(_progress(frame), file=sys.stderr)
     print(f"wrote {args.out} and {args.out.with_suffix('.checkpoint').name}")
     return OK
+
+
+def _check_writable(out: Path) -> None:
+    """Make the folder of a training's file, before hours are spent on what cannot be kept."""
+    if out.is_dir() or out.suffix == ".checkpoint":
+        raise UsageError(f"{out}: name the file of the weights, such as {out.stem}.safetensors")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            return
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {out.parent}: {error.strerror or error}; choose another folder"
+        ) from error
 
 
 def _progress(frame: Frame) -> str:
@@ -398,8 +397,8 @@ def _shot(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.out}: the picture is a PNG; name it OUT.png")
     shot(
         args.out, args.inputs, engine=args.engine, size=(int(width), int(height)),
-        theme=args.theme, layout=args.layout, values=_settings(args.set), capture=args.capture,
-        edits=[_edit(text) for text in args.edit], steps=args.steps or 0, frame=args.frame,
+        theme=args.theme, layout=args.layout, values=settings(args.set), capture=args.capture,
+        edits=[edit(text) for text in args.edit], steps=args.steps or 0, frame=args.frame,
         device=args.device, seed=args.seed,
     )  # fmt: skip
     print(args.out)
@@ -443,91 +442,10 @@ def _fail(message: str) -> Any:
     raise UsageError(message)
 
 
-# -- words
-
-
-def _parser() -> Parser:
-    parser = Parser("layerscope", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
-
-    def verb(name: str, command: Callable[[argparse.Namespace], int], text: str) -> Parser:
-        sub: Parser = verbs.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=command)
-        parser.verbs[name] = sub
-        return sub
-
-    listing = verb("list", _list, "engines, their inputs, and whether their weights are here")
-    listing.add_argument("--json", action="store_true")
-
-    layers = verb("layers", _layers, "capture points of a model, with shapes")
-    _model(layers)
-    layers.add_argument("--json", action="store_true")
-
-    run = verb("run", _run, "run a model and write pictures, arrays and run.json")
-    _model(run)
-    run.add_argument("--out", type=Path, required=True, metavar="DIR")
-    run.add_argument("--steps", type=_count, metavar="N", help="stop after N artefact steps")
-    run.add_argument("--frames", type=_count, metavar="N", help="stop after N frames of a clip")
-    run.add_argument(
-        "--every", type=_count, metavar="N", help="every Nth frame, or a PNG every N steps"
-    )
-    run.add_argument("--json", action="store_true", help="print the record of run.json")
-    _looking(run)
-
-    shot = verb("shot", _shot, "a picture of the real window, without a display")
-    shot.add_argument("out", type=Path, metavar="OUT.png")
-    shot.add_argument("inputs", nargs="*", metavar="PATH")
-    shot.add_argument("--engine", default="")
-    shot.add_argument("--size", default="1440x900", metavar="WxH")
-    shot.add_argument("--theme", choices=("dark", "light"), default="dark")
-    shot.add_argument("--layout", default="", metavar="NAME")
-    shot.add_argument("--steps", type=_count, metavar="N")
-    shot.add_argument("--frame", type=int, metavar="N")
-    _settings_of(shot)
-    _looking(shot)
-
-    train = verb("train", _train, "train an engine; the file can be resumed")
-    _model(train)
-    train.add_argument("--out", type=Path, required=True, metavar="FILE")
-    train.add_argument("--resume", type=Path, metavar="FILE")
-    train.add_argument("--steps", type=_count, metavar="N")
-
-    evaluate = verb("evaluate", _evaluate, "the field's metric over an annotated folder")
-    evaluate.add_argument("model", metavar="ENGINE")
-    evaluate.add_argument("folder", type=Path, metavar="FOLDER")
-    evaluate.add_argument("--out", type=Path, metavar="FILE")
-    _settings_of(evaluate)
-
-    weights = verb("weights", _weights, "list, fetch, import or verify weights")
-    weights.add_argument("action", choices=("list", "fetch", "import", "verify"))
-    weights.add_argument("names", nargs="*", metavar="NAME")
-    return parser
-
-
-def _model(parser: Parser) -> None:
-    parser.add_argument(
-        "model", metavar="MODEL", help="engine, module:factory, file.py:factory or .pt2"
-    )
-    parser.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
-    _settings_of(parser)
-
-
-def _settings_of(parser: Parser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-
-
-def _looking(parser: Parser) -> None:
-    parser.add_argument("--capture", action="append", default=[], metavar="LAYER")
-    parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT=OP")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
-    return number
+COMMANDS: dict[str, Command] = {
+    "list": _list, "layers": _layers, "run": _run, "shot": _shot, "train": _train,
+    "evaluate": _evaluate, "weights": _weights,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def _program(path: Path) -> nn.Module:
         if names and node.name == names[0]:
             network.layerscope_shape = _shape_of(node.meta.get("val"))  # type: ignore[assignment]
     # An unflattened program has no train or eval of its own; it is what it was when exported.
-    network.train = lambda mode=True: network  # type: ignore[method-assign,assignment,misc]
+    network.train = lambda mode=True: network  # type: ignore[method-assign]
     return network
 
 

@@ -1,0 +1,155 @@
+"""The words of the command line: verbs, options, and how knobs and edits are written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from explorer.views import Edit
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class UsageError(ValueError):
+    """Something on the command line is wrong; one line of cause and remedy."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line; ``verbs`` are its commands' own parsers."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.verbs: dict[str, Parser] = {}
+
+    def error(self, message: str) -> Any:
+        """Raise instead of printing the usage."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def settings(pairs: Sequence[str]) -> dict[str, str]:
+    """Knob values from ``knob=value``.
+
+    Raises:
+        UsageError: a pair without its equals sign.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair!r}: write it as knob=value")
+        values[name] = value
+    return values
+
+
+def edit(text: str) -> Edit:
+    """``LAYER:UNIT=op``: zero, or scale, add, replace with a number, clamp with low,high.
+
+    Raises:
+        UsageError: it is written otherwise.
+    """
+    from explorer.views import Edit
+
+    where, equals, what = text.partition("=")
+    point, colon, unit = where.rpartition(":")
+    op, _, numbers = what.partition(":")
+    try:
+        units = () if unit == "*" else tuple(int(u) for u in unit.split(","))
+        values = [float(n) for n in numbers.split(",")] if numbers else []
+    except ValueError:
+        units, op, values = (), "", []
+    counts = {"zero": 0, "scale": 1, "add": 1, "replace": 1, "clamp": 2}
+    if not (equals and colon) or counts.get(op) != len(values):
+        raise UsageError(
+            f"--edit {text!r}: write LAYER:UNIT=zero, =scale:2, =add:1, =replace:0.5 or "
+            "=clamp:0,1; UNIT is a number, several with commas, or *"
+        )
+    value, high = (*values, 0.0, 0.0)[:2]
+    return Edit(point, units, op, value, high)  # type: ignore[arg-type]
+
+
+def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
+    """The parser of every verb; ``commands`` are what the verbs do."""
+    parser = Parser("layerscope", description=description)
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=Parser)
+
+    def verb(name: str, text: str) -> Parser:
+        sub: Parser = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=commands[name])
+        parser.verbs[name] = sub
+        return sub
+
+    listing = verb("list", "engines, their inputs, and whether their weights are here")
+    listing.add_argument("--json", action="store_true")
+
+    layers = verb("layers", "capture points of a model, with shapes")
+    _model(layers)
+    layers.add_argument("--json", action="store_true")
+
+    run = verb("run", "run a model and write pictures, arrays and run.json")
+    _model(run)
+    run.add_argument("--out", type=Path, required=True, metavar="DIR")
+    run.add_argument("--steps", type=_count, metavar="N", help="stop after N artefact steps")
+    run.add_argument("--frames", type=_count, metavar="N", help="stop after N frames of a clip")
+    run.add_argument(
+        "--every", type=_count, metavar="N", help="every Nth frame, or a PNG every N steps"
+    )
+    run.add_argument("--json", action="store_true", help="print the record of run.json")
+    _looking(run)
+
+    shot = verb("shot", "a picture of the real window, without a display")
+    shot.add_argument("out", type=Path, metavar="OUT.png")
+    shot.add_argument("inputs", nargs="*", metavar="PATH")
+    shot.add_argument("--engine", default="")
+    shot.add_argument("--size", default="1440x900", metavar="WxH")
+    shot.add_argument("--theme", choices=("dark", "light"), default="dark")
+    shot.add_argument("--layout", default="", metavar="NAME")
+    shot.add_argument("--steps", type=_count, metavar="N")
+    shot.add_argument("--frame", type=int, metavar="N")
+    _settings_of(shot)
+    _looking(shot)
+
+    train = verb("train", "train an engine; the file can be resumed")
+    _model(train)
+    train.add_argument("--out", type=Path, required=True, metavar="FILE")
+    train.add_argument("--resume", type=Path, metavar="FILE")
+    train.add_argument("--steps", type=_count, metavar="N")
+
+    evaluate = verb("evaluate", "the field's metric over an annotated folder")
+    evaluate.add_argument("model", metavar="ENGINE")
+    evaluate.add_argument("folder", type=Path, metavar="FOLDER")
+    evaluate.add_argument("--out", type=Path, metavar="FILE")
+    _settings_of(evaluate)
+
+    weights = verb("weights", "list, fetch, import or verify weights")
+    weights.add_argument("action", choices=("list", "fetch", "import", "verify"))
+    weights.add_argument("names", nargs="*", metavar="NAME")
+    return parser
+
+
+def _model(parser: Parser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help="engine, module:factory, file.py:factory or .pt2"
+    )
+    parser.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
+    _settings_of(parser)
+
+
+def _settings_of(parser: Parser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def _looking(parser: Parser) -> None:
+    parser.add_argument("--capture", action="append", default=[], metavar="LAYER")
+    parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT=OP")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
