@@ -422,6 +422,7 @@ class Session:
                 if may_sweep and self._sweep_due():
                     capture.sweep(on=True)
                 artefact = generator.send(self.params) if started else next(generator)
+                artefact = sealed(artefact, self._runs, frame)
                 rendered = capture.rendered(self._runs, frame, self.edits)
         except (StopIteration, Cancelled):
             raise
@@ -429,7 +430,7 @@ class Session:
             raise self._failure(error) from None
         total = time.perf_counter() - begun
         spent = {"network": 1e3 * (total - capture.seconds), "capture": 1e3 * capture.seconds}
-        return sealed(artefact, self._runs, frame), rendered, spent
+        return artefact, rendered, spent
 
     def _late(self, frame: int) -> tuple[Rendered, ...]:
         """Pictures of what ran after the last yield."""
