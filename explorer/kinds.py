@@ -259,7 +259,8 @@ class Matrix(Artefact):
     """Values (..., R, C) with named leading axes such as layer and head.
 
     ``scale`` chooses the colour map: sequential, diverging (around 0) or probability ([0, 1]).
-    ``own_scale`` False shares one range among the items of the group.
+    ``own_scale`` False shares one range among the items of the group that have the same ``share``
+    (a layer's name, say); without one, among all that have none.
     """
 
     values: Array
@@ -268,6 +269,7 @@ class Matrix(Artefact):
     columns: Sequence[str] = ()
     scale: Scale = "diverging"
     own_scale: bool = False
+    share: str = ""
 
     def check(self) -> None:
         """Need at least two axes, a name for each leading one, labels of the right length."""
