@@ -138,10 +138,24 @@ def test_every_artefact_follows_input_or_weights(session: Session) -> None:
     if other:
         after = prints(artefacts(frames(session, other)))
         changed |= {name for name in before if after.get(name) != before[name]}
+    else:  # its knobs are its input, and what it derives from the weights it derives when built
+        changed |= changed_by_knobs(session, before)
     changed |= changed_by_weights(session, before)
     constant = CONSTANT.get(session.row.name, set())
     still = {n for n in before if n not in changed and not {n, n.partition("/")[0]} & constant}
     assert not still, "these do not change with input or weights"
+
+
+def changed_by_knobs(session: Session, before: dict[str, str]) -> set[str]:
+    changed: set[str] = set()
+    default = knobs.as_dict(session.params)
+    for knob in knobs.knobs(type(session.params)).values():
+        for value in candidates(knob, default[knob.name])[:1]:
+            other = opened(session.row, {knob.name: value})
+            after = prints(artefacts(frames(other)))
+            changed |= {name for name in before if after.get(name) != before[name]}
+            other.close()
+    return changed
 
 
 def changed_by_weights(session: Session, before: dict[str, str]) -> set[str]:
