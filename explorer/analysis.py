@@ -16,7 +16,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 def unit_order(matrix: Tensor) -> Tensor:
-    """An order of rows (C,) that puts similar ones side by side: angle in the plane of two eigenvectors.
+    """An order of rows (C,) with similar ones side by side: angle in the plane of two eigenvectors.
 
     Deterministic, O(C^3); used for Gram matrices so that block structure is visible.
     """

@@ -1,4 +1,4 @@
-"""The contract between engines and the explorer: a network plus a generator that yields artefacts."""
+"""The contract between engines and explorer: a network and a generator of artefacts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ P = TypeVar("P")
 
 
 class EngineError(RuntimeError):
-    """An engine cannot go on for a reason that a person can mend; the message says cause and remedy."""
+    """An engine cannot go on, for a reason that a person can mend: cause and remedy."""
 
 
 class WeightsMissing(EngineError):
@@ -67,8 +67,13 @@ class Checkpoint:
 class Host(Protocol):
     """What a running engine may ask of its session."""
 
-    device: torch.device
-    seed: int
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+
+    @property
+    def seed(self) -> int:
+        """The session's seed."""
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """Tensors of a catalogue entry, verified; noted as this network's provenance.
@@ -180,7 +185,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 def prepare(
     image: Pixels, how: Preprocess, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Affine]:
-    """Turn a picture (H, W, 3) uint8 into a batch of one (1, 3, h, w) float32, and say where it lies.
+    """Turn a picture (H, W, 3) uint8 into a batch (1, 3, h, w) float32, and say where it lies.
 
     The affine leads from tensor pixels to picture pixels (continuous, half-pixel centres).
     """
@@ -214,7 +219,7 @@ def prepare(
 
 
 def unprepare(x: Tensor, how: Preprocess) -> Pixels:
-    """The picture (h, w, 3) uint8 of a tensor (1, 3, h, w) made by `prepare`, clamped to the range."""
+    """The picture (h, w, 3) uint8 of a tensor (1, 3, h, w) made by `prepare`, clamped."""
     mean = torch.tensor(how.mean, device=x.device).view(3, 1, 1)
     std = torch.tensor(how.std, device=x.device).view(3, 1, 1)
     y = (x.detach()[0] * std + mean) * (255.0 / how.scale)
@@ -225,7 +230,7 @@ def unprepare(x: Tensor, how: Preprocess) -> Pixels:
 
 
 def place(x: Tensor, affine: Affine) -> Tensor:
-    """Note on a network input where its pixels lie in the picture, so that probes and cursors link."""
+    """Note on a network input where its pixels lie in the picture: probes and cursors link."""
     x.layerscope_affine = affine  # type: ignore[attr-defined]
     return x
 

@@ -1,4 +1,4 @@
-"""The closed set of artefacts that engines yield and panels draw: frozen dataclasses of numpy arrays.
+"""The closed set of artefacts that engines yield and panels draw, as numpy arrays.
 
 Geometry: Image is uint8 sRGB; Boxes and Keypoints are in input pixels (continuous coordinates, the
 centre of pixel ``i`` is ``i + 0.5``); grids carry the `Affine` that leads to input pixels.
@@ -24,7 +24,7 @@ class KindError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """Axis-aligned map from grid coordinates to input pixels, both continuous: ``x_in = sx * x + tx``."""
+    """Axis-aligned map from grid to input pixels, both continuous: ``x_in = sx * x + tx``."""
 
     sx: float = 1.0
     sy: float = 1.0
@@ -60,7 +60,7 @@ class Artefact:
         step: index within a run; artefacts of one step are shown together.
         frame: index of the clip frame, set by the session.
         run: number of the run, set by the session.
-        unit: physical or informational unit of the values ("logit", "px", "nat"), shown in the title.
+        unit: of the values ("logit", "px", "nat"), shown in the title.
         note: one line that the panel shows below its title (provenance, what to look for).
         gestures: which mouse gesture on this artefact sets which knob.
         target: for Boxes and Scores, the capture point and index that attribution explains.
@@ -108,7 +108,7 @@ class Artefact:
         name: str,
         dims: int | tuple[int, ...],
         *,
-        dtype: npt.DTypeLike = None,
+        dtype: npt.DTypeLike | None = None,
         accept: str = "biuf",
     ) -> Array:
         """Convert a field to an array, check kind of dtype and number of axes, and store it."""
@@ -134,7 +134,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image(Artefact):
-    """A picture ``image`` (H, W, 3) or a batch (N, H, W, 3), uint8 sRGB; ``labels`` name the tiles."""
+    """A picture (H, W, 3) or a batch (N, H, W, 3), uint8 sRGB; ``labels`` name the tiles."""
 
     image: Array
     labels: Sequence[str] = ()
@@ -145,7 +145,8 @@ class Image(Artefact):
         image = self._array("image", (3, 4))
         if image.dtype != np.uint8 or image.shape[-1] != 3 or 0 in image.shape:
             raise KindError(
-                f"Image {self.name!r}: need (H, W, 3) or (N, H, W, 3) uint8, got {image.shape} {image.dtype}"
+                f"Image {self.name!r}: need (H, W, 3) or (N, H, W, 3) uint8, "
+                f"got {image.shape} {image.dtype}"
             )
         self._labels("labels", image.shape[0] if image.ndim == 4 else len(self.labels))
 
@@ -196,7 +197,7 @@ class Masks(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keypoints(Artefact):
-    """Points (P, K, 3) as x, y in input pixels and score in [0, 1]; ``skeleton`` joins index pairs."""
+    """Points (P, K, 3): x, y in input pixels, score in [0, 1]; ``skeleton`` joins index pairs."""
 
     points: Array
     labels: Sequence[str] = ()
@@ -251,7 +252,9 @@ class Hypercolumn(Artefact):
         """The layer lengths add up to D."""
         values = self._array("values", 1)
         if self.layers and sum(n for _, n in self.layers) != len(values):
-            raise KindError(f"Hypercolumn {self.name!r}: layer lengths do not add up to {len(values)}")
+            raise KindError(
+                f"Hypercolumn {self.name!r}: layer lengths do not add up to {len(values)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +279,8 @@ class Matrix(Artefact):
         values = self._array("values", (2, 3, 4, 5))
         if len(self.axes) not in (0, values.ndim - 2):
             raise KindError(
-                f"Matrix {self.name!r}: {len(self.axes)} axis names for {values.ndim - 2} leading axes"
+                f"Matrix {self.name!r}: {len(self.axes)} axis names for "
+                f"{values.ndim - 2} leading axes"
             )
         self._labels("rows", values.shape[-2])
         self._labels("columns", values.shape[-1])
@@ -284,7 +288,7 @@ class Matrix(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores(Artefact):
-    """Scores (N,) with labels, best first or in a natural order; ``probability`` fixes the axis to [0, 1]."""
+    """Scores (N,) with labels, in the order given; ``probability`` fixes the axis to [0, 1]."""
 
     scores: Array
     labels: Sequence[str] = ()
@@ -331,7 +335,7 @@ class Scatter(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve(Artefact):
-    """``y`` (N,) or (S, N) over ``x`` (N,); ``series`` name the S lines; ``log`` starts with a log y axis.
+    """``y`` (N,) or (S, N) over ``x`` (N,); ``series`` name the lines; ``log`` for a log y axis.
 
     A curve that grows is yielded whole each time. ``marks`` are labelled horizontal lines.
     """
@@ -354,7 +358,7 @@ class Curve(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph(Artefact):
-    """Nodes (labels) and edges (E, 2) of node indices; ``weights`` (E,) and ``values`` (N,) colour them."""
+    """Nodes and edges (E, 2) of node indices; ``weights`` (E,) and ``values`` (N,) colour them."""
 
     nodes: Sequence[str]
     edges: Array
@@ -392,7 +396,9 @@ class Text(Artefact):
         weights = self._array("weights", 1, dtype=np.float32)
         object.__setattr__(self, "tokens", tuple(str(t) for t in self.tokens))
         if len(weights) not in (0, len(self.tokens)):
-            raise KindError(f"Text {self.name!r}: {len(weights)} weights, {len(self.tokens)} tokens")
+            raise KindError(
+                f"Text {self.name!r}: {len(weights)} weights, {len(self.tokens)} tokens"
+            )
 
 
 KINDS: tuple[type[Artefact], ...] = (
@@ -400,4 +406,3 @@ KINDS: tuple[type[Artefact], ...] = (
     Scatter, Curve, Graph, Text,
 )  # fmt: skip
 KIND: Mapping[str, type[Artefact]] = {kind.__name__: kind for kind in KINDS}
-

@@ -1,4 +1,4 @@
-"""Knobs: the type, range, unit and effect of an engine's parameters, on ordinary dataclass fields."""
+"""Knobs: type, range, unit and effect of an engine's parameters, on dataclass fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 Effect = Literal["live", "again", "run", "build"]
@@ -40,7 +40,7 @@ class Knob:
     Attributes:
         kind: which control to make.
         effect: what a change costs: ``live`` (sent in at every yield), ``again`` (post-processing
-            without the network), ``run`` (the frame is run again), ``build`` (the network is made anew).
+            without the network), ``run`` (the frame is run again), ``build`` (a new network).
         low, high, step, unit: of a number; ``log`` asks for a logarithmic slider.
         choices: of a choice.
         when: under which the knob acts: ``training``, or ``other=value|value`` (empty: always).
@@ -101,7 +101,7 @@ def _knob_of(f: dataclasses.Field[Any], hint: Any) -> Knob:
     meta = dict(f.metadata["knob"])
     optional = f.default is None
     kind = meta.pop("kind") or _kind_of(f.default, hint, meta["choices"])
-    length = len(f.default) if kind == "vector" and f.default is not None else 0
+    length = len(f.default) if kind == "vector" and isinstance(f.default, tuple) else 0
     return Knob(name=f.name, kind=kind, default=f.default, length=length, optional=optional, **meta)
 
 

@@ -28,7 +28,7 @@ class View:
         sample: index into the batch.
         units: which units to draw in this order; empty draws all in ``order``.
         tile: wanted side of one tile in screen pixels; maps much larger are averaged down first.
-        columns: tiles in a row; 0 lets the reduction choose for a panel of ``aspect`` (width / height).
+        columns: tiles in a row; 0 chooses for a panel of ``aspect`` (width / height).
         range: one scale for the layer, one a unit, or ``frozen`` at ``limits``.
         order: of the units; ``similarity`` compares with ``selected``.
     """
@@ -48,9 +48,9 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Numbers about one tensor; ``unit_*`` are (C,). Zeros are counted on a strided sample.
+    """Numbers about one tensor; ``unit_*`` are (C,). Zeros come from a strided sample.
 
-    ``low`` and ``high`` are the exact extremes of the finite values; ``dead`` counts constant units.
+    ``low`` and ``high`` are exact, of the finite values; ``dead`` counts constant units.
     """
 
     low: float
@@ -80,16 +80,16 @@ class Rendered:
     """The answer to a View: one uint8 index mosaic, ready for one ImageItem with a 256-entry table.
 
     Attributes:
-        index: (H, W) uint8; 0 to 253 span ``limits``, 254 is not finite, 255 is the gap between tiles.
+        index: (H, W) uint8; 0 to 253 span ``limits``, 254 is not finite, 255 a gap.
         limits: values at index 0 and 253; (C, 2) of them when the range is a unit's own.
         order: unit shown in each tile, row by row.
         tile: (height, width) of one tile in mosaic pixels, without the gap.
         columns: tiles a row. ``gap``: pixels between tiles.
         reduced: maps were averaged down by this factor before drawing (1: full size).
         shape: of the captured tensor, batch included.
-        unit: what one tile is: "unit" (a map), "token × channel" (one matrix) or "value" (a number).
+        unit: what a tile is: "unit" (a map), "token × channel" (a matrix) or "value" (a number).
         kind: class of the module, or "artefact".
-        affine: tile pixel coordinates at full map size to input pixels; None for things without place.
+        affine: cells of the full-size map to input pixels; None for things without place.
         receptive: (width, height) of one cell's receptive field in input pixels, when known.
         calls: how often the module ran in this forward pass.
         edited: an edit applies at this point.
@@ -165,11 +165,12 @@ class Frame:
 
     def nbytes(self) -> int:
         """Bytes held by the arrays of this frame."""
-        return sum(a.nbytes() for a in self.artefacts) + sum(r.nbytes() for r in self.rendered)
+        kept: int = sum(a.nbytes() for a in self.artefacts)
+        return kept + sum(r.nbytes() for r in self.rendered)
 
 
 def grid_columns(count: int, width: int, height: int, aspect: float) -> int:
-    """Columns that give ``count`` tiles of ``width`` x ``height`` the largest size in a panel of ``aspect``.
+    """Columns that give ``count`` tiles the largest size in a panel of ``aspect``.
 
     ``aspect`` is the panel's width over its height. The best count is next to the real-valued
     optimum sqrt(count * aspect * height / width), so a few candidates suffice.
@@ -192,7 +193,7 @@ class Edit:
 
     Attributes:
         point: dotted module name. ``units``: which (empty: all).
-        op: zero, scale (by ``value``), add, replace (with ``value``) or clamp (to ``value``..``high``).
+        op: zero, scale (by ``value``), add, replace (with it) or clamp (to ``value`` … ``high``).
         region: (y1, y2, x1, x2) in map cells, end exclusive; None is the whole map.
         on: switched off edits stay in the list.
     """
@@ -212,5 +213,9 @@ class Edit:
             "zero": "× 0", "scale": f"× {self.value:g}", "add": f"+ {self.value:g}",
             "replace": f"= {self.value:g}", "clamp": f"in {self.value:g} … {self.high:g}",
         }[self.op]  # fmt: skip
-        where = "" if self.region is None else f" [{self.region[0]}:{self.region[1]}, {self.region[2]}:{self.region[3]}]"
+        where = (
+            ""
+            if self.region is None
+            else f" [{self.region[0]}:{self.region[1]}, {self.region[2]}:{self.region[3]}]"
+        )
         return f"{self.point} {units}{where} {what}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +14,20 @@ from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.imagenet import class_names, top_scores
 from engines.nn.loading import load_state
 from explorer.api import (
-    Affine, Artefact, Engine, EngineError, Field, Image, ImageInput, Inputs, Outcome, Preprocess, Run,
-    Scores, knob, prepare,
+    Affine,
+    Artefact,
+    Engine,
+    EngineError,
+    Field,
+    Image,
+    ImageInput,
+    Inputs,
+    Outcome,
+    Preprocess,
+    Run,
+    Scores,
+    knob,
+    prepare,
 )  # fmt: skip
 
 PREPROCESS = Preprocess(size=224, fit="crop", mean=(0.498,) * 3, std=(0.502,) * 3)
@@ -64,11 +76,11 @@ class Classify(Engine[ClassifyParams]):
         """Classify one photo."""
         photo: ImageInput = inputs["image"]
         params = yield Image("input/photo", photo.pixels, note=photo.name)
-        how = Preprocess(params.size, params.fit, mean=PREPROCESS.mean, std=PREPROCESS.std)  # type: ignore[arg-type]
+        how = replace(PREPROCESS, size=params.size, fit=params.fit)
         x, affine = prepare(photo.pixels, how, self.host.device)
         maps = self.network.features(x)[0]
         logits = self.network._fc(maps.mean((1, 2)).unsqueeze(0))[0]
-        # Cell i stands for [32 i, 32 i + 32) of the input, though its receptive field is far larger.
+        # Cell i stands for [32 i, 32 i + 32) of the input; its receptive field is far larger.
         kept = Kept(maps, logits, affine.after(Affine(STRIDE, STRIDE, approximate=True)))
         yield from self.again(kept, params)
         return Outcome(kept=kept)
@@ -112,7 +124,7 @@ class Classify(Engine[ClassifyParams]):
 
 
 def class_activation(maps: Tensor, weight: Tensor) -> Tensor:
-    """Class-activation map (H, W) in logits: ``sum_k w_k f_k(x, y)``; its mean is the logit less bias.
+    """Class-activation map (H, W) in logits; its mean is the logit less the bias.
 
     Zhou et al., "Learning Deep Features for Discriminative Localization", 2016, eq. 1.
 

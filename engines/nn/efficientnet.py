@@ -48,7 +48,8 @@ class InvertedResidual(nn.Module):
             y = self._act0(self._bn0(self._expand_conv(y)))
         y = self._act1(self._bn1(self._depthwise_conv(self._pad(y))))
         y = self._bn2(self._project_conv(y))
-        return x + y if self.skips else y
+        out: Tensor = x + y if self.skips else y
+        return out
 
 
 class EfficientNetLite0(nn.Module):

@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from explorer.core.geometry import Geometry, Place
 from explorer.core.reduction import as_maps, reduce, strided
-from explorer.engine import Cancelled
+from explorer.engine import Cancelled, placed
 from explorer.kinds import Affine
 from explorer.params import unknown
 from explorer.views import Edit, Handle, LayerStatistics, Rendered, View
@@ -273,15 +273,15 @@ class Capture:
         if self._cancelled():
             raise Cancelled
         x = args[0] if args else None
-        affine = getattr(x, "layerscope_affine", None)
-        if affine is not None:
+        affine = placed(x) if isinstance(x, Tensor) else None
+        if affine is not None and isinstance(x, Tensor):
             self._root = affine
             if self._sweep_handles:
                 self._geometry.enter(x)
 
     def _stop_backward(self, module: nn.Module, args: Any, out: Any) -> None:
         if isinstance(out, Tensor) and out.requires_grad:
-            out.register_hook(self._stop_gradient)
+            out.register_hook(self._stop_gradient)  # type: ignore[no-untyped-call]
 
     def _stop_gradient(self, gradient: Tensor) -> None:
         if self._cancelled():

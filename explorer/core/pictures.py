@@ -187,8 +187,8 @@ def _eight_bits(values: npt.NDArray[Any]) -> tuple[Pixels, str]:
         return np.round(finite * 255).astype(np.uint8), ""
     if low >= 0 and high <= 255:
         return np.round(finite).astype(np.uint8), ""
-    scale = 255 / (high - low) if high > low else 0.0
-    return np.round((finite - low) * scale).astype(np.uint8), f"{low:g} to {high:g} shown"
+    stretch: float = 255 / (high - low) if high > low else 0.0
+    return np.round((finite - low) * stretch).astype(np.uint8), f"{low:g} to {high:g} shown"
 
 
 def _bits_in_use(top: int) -> int:

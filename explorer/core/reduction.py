@@ -64,7 +64,9 @@ def statistics(maps: Tensor) -> Statistics:
         numbers = [float(low.min()), float(high.max()), float(mean.mean())]
     taken = strided(flat)
     return Statistics(
-        *numbers,
+        low=numbers[0],
+        high=numbers[1],
+        mean=numbers[2],
         zeros=float((taken == 0).float().mean()),
         not_finite=bad,
         dead=int((low == high).sum()) if flat.shape[1] > 1 else 0,

@@ -32,7 +32,7 @@ from explorer.core.weights import WeightStore
 from explorer.engine import Cancelled, Checkpoint, Engine, EngineError, Outcome
 from explorer.inputs import Inputs
 from explorer.kinds import Artefact, FeatureMaps
-from explorer.views import Edit, Frame, Handle, Rendered, View
+from explorer.views import Edit, Frame, Handle, LayerStatistics, Rendered, View
 
 
 class EngineFailed(RuntimeError):
@@ -444,7 +444,7 @@ class Session:
         return tuple(render_artefact(artefact, v) for v in self.views if v.point == artefact.name)
 
     def _finish(self, batch: Batch, *, last: bool) -> Frame:
-        statistics = ()
+        statistics: tuple[LayerStatistics, ...] = ()
         if self.capture.sweeping and self.capture.seen:
             statistics = self.capture.statistics()
             self.capture.sweep(on=False)
