@@ -28,20 +28,11 @@ from explorer.core.registry import Row
 from explorer.core.streams import clip_of, with_frame
 from explorer.core.timeline import Timeline
 from explorer.core.training import Trainer
-from explorer.core.weights import WeightStore
+from explorer.core.weights import WeightsError, WeightStore
 from explorer.engine import Cancelled, Checkpoint, Engine, EngineError, Outcome
 from explorer.inputs import Inputs
 from explorer.kinds import Artefact, FeatureMaps
 from explorer.views import Edit, Frame, Handle, LayerStatistics, Rendered, View
-
-
-class EngineFailed(RuntimeError):
-    """An engine raised. ``str()`` is one line of cause and remedy, ``traceback`` a text to log."""
-
-    def __init__(self, message: str, trace: str, *, memory: bool = False) -> None:
-        super().__init__(message)
-        self.traceback = trace
-        self.memory = memory
 
 
 class StaleHandle(LookupError):
@@ -488,48 +479,5 @@ class Session:
         self._kept = None
         self._turn.random = None
 
-    def _failure(self, error: Exception) -> Exception:
-        """Errors with a remedy pass as they are; others become text, which keeps no tensor."""
-        if isinstance(error, (EngineError, knobs.KnobError, EngineFailed)):
-            return error.with_traceback(None)
-        trace = "".join(traceback.format_exception(error))
-        if not is_out_of_memory(error):
-            return EngineFailed(f"{self.row.name}: {type(error).__name__}: {error}", trace)
-        message = str(error).splitlines()[0]
-        traceback.clear_frames(error.__traceback__)
-        if self._capture is not None:
-            self._capture.clear()
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        remedy = (
-            "choose the CPU or a smaller size"
-            if self.device.type == "cuda"
-            else "choose a smaller size"
-        )
-        return EngineFailed(
-            f"{self.row.name}: out of memory ({message}); {remedy}", trace, memory=True
-        )
-
-
 def _as_run(artefacts: Iterator[Artefact]) -> Generator[Artefact, Any, None]:
     yield from artefacts
-
-
-def _training(
-    generator: Generator[Artefact | Checkpoint, Any, None], trainer: Trainer
-) -> Generator[Artefact, Any, None]:
-    """Pass artefacts on, give checkpoints to the trainer, end when it has enough."""
-    sent = None
-    with contextlib.closing(generator):
-        while True:
-            try:
-                made = generator.send(sent)
-            except StopIteration:
-                return
-            if isinstance(made, Checkpoint):
-                sent = trainer.session.params
-                if trainer.take(made):
-                    return
-            else:
-                sent = yield made
