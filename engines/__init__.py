@@ -277,8 +277,9 @@ CATALOG = [
         "sample": {"content": "astronaut.png", "style": "brushwork.jpg"},
         "groups": {
             "pictures": {"kinds": ["Image", "Field"], "area": "centre", "title": "Pictures"},
-            "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrices"},
+            "gram": {"kinds": ["Matrix"], "area": "centre", "title": "Gram matrices"},
             "loss": {"kinds": ["Curve"], "area": "bottom", "title": "Loss"},
+            "spectrum": {"kinds": ["Curve"], "area": "bottom", "title": "Gram eigenvalues"},
         },
         "points": ["style3", "style1", "style2", "style4", "style5", "content4"],
         "layout": "style",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engines.style.objective import Evaluation, Objective, Weights
+from engines.style.objective import Evaluation, Weights
 
 LINE_SEARCH = 25  # evaluations; with max_iter=1 the default of 1 would silently run no line search
 
@@ -38,7 +39,7 @@ class Descent:
         evaluations: forward and backward passes so far.
     """
 
-    def __init__(self, objective: Objective, canvas: Tensor) -> None:
+    def __init__(self, objective: Callable[[Tensor, Settings], Evaluation], canvas: Tensor) -> None:
         self._objective = objective
         self.canvas = canvas.requires_grad_(True)
         self.gradient = torch.zeros_like(canvas)
@@ -55,15 +56,14 @@ class Descent:
         """Whether the last loss was a number."""
         return math.isfinite(self._terms[-1]["total"])
 
+    def look(self, knobs: Settings) -> None:
+        """Evaluate the first canvas without moving it; the first step need not do so again."""
+        self._follow(knobs)
+        self.grams = self._evaluate(knobs).grams
+
     def step(self, knobs: Settings) -> None:
         """One iteration; a changed objective gets a new optimiser, as old curvature misleads it."""
-        key = (
-            knobs.content, knobs.style, knobs.layers, knobs.content_block, knobs.smooth,
-            knobs.reconstruct, knobs.optimiser,
-        )  # fmt: skip
-        if key != self._key:
-            self._key, self._seen = key, []
-            self._optimiser = self._made(knobs)
+        self._follow(knobs)
         if knobs.optimiser == "Adam":
             self._optimiser.param_groups[0]["lr"] = knobs.rate
         self._optimiser.step(lambda: float(self._evaluate(knobs).total))
@@ -80,6 +80,15 @@ class Descent:
         """Names of the terms and their values (terms, steps)."""
         names = list(self._terms[-1])
         return names, np.array([[terms.get(n, np.nan) for terms in self._terms] for n in names])
+
+    def _follow(self, knobs: Settings) -> None:
+        key = (
+            knobs.content, knobs.style, knobs.layers, knobs.content_block, knobs.style_block,
+            knobs.smooth, knobs.reconstruct, knobs.optimiser,
+        )  # fmt: skip
+        if key != self._key:
+            self._key, self._seen = key, []
+            self._optimiser = self._made(knobs)
 
     def _made(self, knobs: Settings) -> torch.optim.Optimizer:
         if knobs.optimiser == "Adam":

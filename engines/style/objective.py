@@ -35,6 +35,10 @@ class Weights(Protocol):
         """Depth of the content layer, 1 to 5."""
 
     @property
+    def style_block(self) -> int:
+        """Depth of the deepest style layer that counts, 1 to 5."""
+
+    @property
     def smooth(self) -> float:
         """Weight of total variation."""
 
@@ -53,20 +57,23 @@ class Evaluation:
 
 
 class Objective:
-    """``content * L_c + style * mean_l(w_l L_l) + smooth * TV``.
+    """``content * L_c + style * mean_l(w_l L_l) + smooth * TV``, l from 1 to ``style_block``.
 
     L_c and L_l are mean squared differences over the target's mean square (`relative`), so that
     layers whose activations differ by orders of magnitude compare; Gram matrices are per position.
 
     Attributes:
-        grams: of the style, by layer. ``contents``: content features at each depth.
+        grams: of the style, by layer. ``content_grams``: of the content, to look at.
+        contents: content features at each depth.
     """
 
     def __init__(self, extract: Extract, taps: Taps, content: Tensor, style: Tensor) -> None:
         self._extract = extract
         self._taps = taps
         with torch.no_grad():
-            self.contents = extract(content, taps.content)
+            found = extract(content, (*taps.content, *taps.style))
+            self.contents = {name: found[name] for name in taps.content}
+            self.content_grams = {name: per_position(found[name]) for name in taps.style}
             features = extract(style, taps.style)
             self.grams = {name: per_position(f) for name, f in features.items()}
 
@@ -79,7 +86,7 @@ class Objective:
         layers = {name: relative(gram, self.grams[name]) for name, gram in grams.items()}
         shares = torch.stack(
             [w * layer for w, layer in zip(weights.layers, layers.values(), strict=True)]
-        )
+        )[: weights.style_block]
         smooth = total_variation(canvas)
         total = weights.smooth * smooth
         if weights.reconstruct != "style":
