@@ -205,6 +205,10 @@ def candidates(knob: knobs.Knob, now: Any) -> list[Any]:
         return [not now]
     if knob.kind in ("points", "mask"):
         return [((0.0, 1.0),), ((1.0, 0.0),)]
+    if knob.kind == "point":
+        return [(60.0, 40.0), (120.0, 90.0)]
+    if knob.kind == "box":
+        return [(20.0, 20.0, 90.0, 70.0), (60.0, 40.0, 180.0, 160.0)]
     if knob.kind == "vector":
         return [(knob.high or 1.0, *now[1:])]
     if knob.kind in ("number", "integer", "seed"):
@@ -277,7 +281,7 @@ def test_every_build_knob_changes_the_network_or_the_words(row: Row) -> None:
         other, _, alternatives = knob.when.partition("=")
         base = {other: alternatives.split("|")[0]} if other else {}
         before = prints(artefacts(frames(opened(row, base))))
-        for choice in reversed(knob.choices):
+        for choice in reversed(knob.choices or candidates(knob, knob.default)):
             if choice == knob.default or not present(row, choice):
                 continue
             session = opened(row, {**base, knob.name: choice})
@@ -289,7 +293,7 @@ def test_every_build_knob_changes_the_network_or_the_words(row: Row) -> None:
         assert tried, f"no other choice of {knob.name} can be built here"
 
 
-def present(row: Row, choice: str) -> bool:
+def present(row: Row, choice: object) -> bool:
     """Whether a choice needs no weights that only an official address has."""
     from explorer.core.weights import WeightStore
 
