@@ -29,10 +29,10 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     values.theme, values.engine, values.hint_seen, values.torch_threads = "light", "style", True, 3
     values.layouts["mine"] = Layout(b"\x00\xffstate", b"\x01geometry")
     values.shortcuts["export"] = "Ctrl+J"
-    values.sources["style"] = {"image": "/tmp/Zürich.png"}
+    values.sources["style"] = {"image": "/pictures/Zürich.png"}
     values.ticked["style"] = ["conv1", "conv2"]
     values.knobs["style"] = {"weight": 2.5, "latent": (0.1, 0.2)}
-    first.add_recent("/tmp/Zürich.png")
+    first.add_recent("/pictures/Zürich.png")
     assert first.save()
     again = Settings(path)
     assert again.message == ""
@@ -41,7 +41,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert again.values.sources == values.sources
     assert again.values.ticked == values.ticked
     assert again.values.knobs["style"] == {"weight": 2.5, "latent": [0.1, 0.2]}
-    assert again.values.recent == ["/tmp/Zürich.png"]
+    assert again.values.recent == ["/pictures/Zürich.png"]
     assert again.values.hint_seen
     assert [p.name for p in path.parent.iterdir()] == ["settings.json"]
 
