@@ -168,7 +168,7 @@ class Preprocess:
     """
 
     size: int | tuple[int, int] | None = 224
-    fit: Literal["crop", "stretch", "letterbox", "short"] = "crop"
+    fit: str = "crop"
     crop: float = 0.875
     mean: Sequence[float] = (0.0, 0.0, 0.0)
     std: Sequence[float] = (1.0, 1.0, 1.0)
@@ -178,6 +178,7 @@ class Preprocess:
     fill: float = 0.5
 
 
+FITS = ("crop", "stretch", "letterbox", "short")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -243,6 +244,8 @@ def placed(x: Tensor) -> Affine | None:
 def _resized(
     height: int, width: int, target: tuple[int, int] | None, how: Preprocess
 ) -> tuple[int, int]:
+    if how.fit not in FITS:
+        raise ValueError(f"Preprocess.fit is {how.fit!r}; it is one of {', '.join(FITS)}")
     if target is None:
         return height, width
     if how.fit == "stretch":

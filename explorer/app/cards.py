@@ -16,7 +16,7 @@ from explorer.panels.wording import bytes_text
 
 if TYPE_CHECKING:
     from explorer.app.drop import Dropped
-    from explorer.app.runner import Failure
+    from explorer.app.reports import Failure
     from explorer.app.window import Window
     from explorer.core.registry import Row, WeightsRow
     from explorer.panels.theme import Theme
@@ -70,8 +70,6 @@ class Cards(QObject):
         bar = self._window.status_bar
         bar.show_provenance(opened.provenance, tuple(opened.licences))
         bar.show_device(opened.device)
-        if self._window.row.summary:
-            self._window.say(self._window.row.summary)
 
     def idle(self) -> None:
         """Nothing runs any more."""

@@ -7,12 +7,13 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QThread, Signal
 
+from explorer.app.reports import Failure, Opened, ReadValue, failure_of, merged
 from explorer.core.timeline import Timeline
 from explorer.views import Edit, Frame, Handle, View
 
@@ -21,47 +22,6 @@ if TYPE_CHECKING:
     from explorer.core.session import Session
     from explorer.core.weights import WeightStore
     from explorer.inputs import Inputs
-
-FailureKind = Literal["input", "weights", "engine", "memory", "knob"]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An engine is ready: its module tree, knobs and the origin of its weights."""
-
-    row: Row
-    layers: list[Any]
-    params_type: type[Any]
-    params: Any
-    provenance: str
-    licences: tuple[str, ...]
-    device: str
-    can_train: bool
-    rebuilt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong, in words; ``details`` is a traceback as text, never an exception."""
-
-    what: str
-    cause: str
-    remedy: str = ""
-    details: str = ""
-    kind: FailureKind = "engine"
-    weights: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadValue:
-    """The answer to a probe or to a request for a whole captured tensor."""
-
-    handle: Handle
-    unit: int | None
-    y: int
-    x: int
-    value: float | None
-    array: Any = None
 
 
 @dataclass(slots=True)
@@ -406,7 +366,7 @@ class Runner(QThread):
     def _post(self, frame: Frame) -> None:
         with self._mail_lock:
             waiting = self._mail
-            self._mail = frame if waiting is None else _merged(waiting, frame)
+            self._mail = frame if waiting is None else merged(waiting, frame)
         if waiting is None:
             self.ready.emit()
         elif frame.artefacts:
@@ -508,45 +468,5 @@ class Runner(QThread):
         except Exception as error:  # noqa: BLE001 -- the thread must live on; the window shows the text
             self._source.playing = False
             self._due = False
-            self.failed.emit(_failure(what, error))
+            self.failed.emit(failure_of(what, error))
             self.idle.emit()
-
-
-def _merged(waiting: Frame, newer: Frame) -> Frame:
-    """The newer frame, with what a waiting one of the same run showed and the newer does not.
-
-    A step may yield some artefacts only (the style picture at step 0, the canvas at each): a
-    window that was too slow for the first must see it all the same.
-    """
-    if waiting.run != newer.run:
-        return newer
-    names = {a.name for a in newer.artefacts}
-    views = {r.view for r in newer.rendered}
-    return replace(
-        newer,
-        artefacts=(*(a for a in waiting.artefacts if a.name not in names), *newer.artefacts),
-        rendered=(*(r for r in waiting.rendered if r.view not in views), *newer.rendered),
-        statistics=newer.statistics or waiting.statistics,
-        milliseconds=newer.milliseconds or waiting.milliseconds,
-    )
-
-
-def _failure(what: str, error: Exception) -> Failure:
-    from explorer.core.media import MediaError
-    from explorer.core.session import EngineFailed
-    from explorer.engine import WeightsMissing
-    from explorer.params import KnobError
-
-    text, _, remedy = str(error).partition("; ")
-    remedy = remedy[:1].upper() + remedy[1:]
-    details = "".join(traceback.format_exception(error))
-    if isinstance(error, EngineFailed):
-        kind: FailureKind = "memory" if error.memory else "engine"
-        return Failure(f"Could not {what}", text, remedy, error.traceback or details, kind)
-    if isinstance(error, WeightsMissing):
-        return Failure("Weights are missing", text, remedy, details, "weights", error.name)
-    if isinstance(error, KnobError):
-        return Failure("That value does not fit", text, remedy, details, "knob")
-    if isinstance(error, MediaError):
-        return Failure("Cannot read that", text, remedy, details, "input")
-    return Failure(f"Could not {what}", f"{text}", remedy, details)

@@ -15,7 +15,7 @@ from explorer.core.registry import find, table
 from explorer.params import unknown
 
 if TYPE_CHECKING:
-    from explorer.app.runner import Failure
+    from explorer.app.reports import Failure
     from explorer.app.window import Asked, Window
     from explorer.views import Edit
 

@@ -100,7 +100,7 @@ class OwnModel(Engine[OwnParams]):
         params = yield Image("input/picture", photo.pixels, note=photo.name)
         mean, std = NORMALISE[params.normalise]
         size = params.size or wanted_size(self.network)
-        how = Preprocess(size, params.fit, mean=mean, std=std)  # type: ignore[arg-type]
+        how = Preprocess(size, params.fit, mean=mean, std=std)
         x, _ = prepare(photo.pixels, how, self.host.device)
         out = self.network(x.mean(1, keepdim=True) if params.channels == 1 else x)
         tensors = dict(_tensors(out))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import threading
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +16,9 @@ from torch import Tensor, nn
 from explorer import params as knobs
 from explorer.core import registry
 from explorer.core.capture import Capture
-from explorer.core.devices import Turn, choose_device, is_out_of_memory
+from explorer.core.devices import Turn, choose_device
+from explorer.core.failures import EngineFailed as EngineFailed  # who runs a session catches it
+from explorer.core.failures import failure_of
 from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.host import SessionHost
 from explorer.core.layers import Layer, layers_of
@@ -27,9 +26,9 @@ from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
 from explorer.core.streams import clip_of, with_frame
 from explorer.core.timeline import Timeline
-from explorer.core.training import Trainer
-from explorer.core.weights import WeightsError, WeightStore
-from explorer.engine import Cancelled, Checkpoint, Engine, EngineError, Outcome
+from explorer.core.training import Trainer, training_run
+from explorer.core.weights import WeightStore
+from explorer.engine import Cancelled, Engine, EngineError, Outcome
 from explorer.inputs import Inputs
 from explorer.kinds import Artefact, FeatureMaps
 from explorer.views import Edit, Frame, Handle, LayerStatistics, Rendered, View
@@ -113,7 +112,7 @@ class Session:
                 network = self.engine.build(self.params)
             self.network = network.to(self.device).eval().requires_grad_(False)
         except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
-            raise self._failure(error) from None
+            raise failure_of(error, self.row.name, self.device, self._capture) from None
         self.engine.network = self.network
         self._capture = Capture(self.network, self._cancel.is_set)
         self._swept = 0.0
@@ -272,7 +271,7 @@ class Session:
         self.network.train().requires_grad_(True)
         generator = self.engine.train(inputs, self.params, checkpoint)
         try:
-            yield from self._drive(_training(generator, trainer), 0, None, None, grad=True)
+            yield from self._drive(training_run(generator, trainer), 0, None, None, grad=True)
         finally:
             self.network.eval().requires_grad_(False)
             trainer.save()
@@ -418,7 +417,7 @@ class Session:
         except (StopIteration, Cancelled):
             raise
         except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
-            raise self._failure(error) from None
+            raise failure_of(error, self.row.name, self.device, self._capture) from None
         total = time.perf_counter() - begun
         spent = {"network": 1e3 * (total - capture.seconds), "capture": 1e3 * capture.seconds}
         return artefact, rendered, spent
@@ -478,6 +477,7 @@ class Session:
         self._past = None
         self._kept = None
         self._turn.random = None
+
 
 def _as_run(artefacts: Iterator[Artefact]) -> Generator[Artefact, Any, None]:
     yield from artefacts

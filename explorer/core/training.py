@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from explorer import params as knobs
 from explorer.core import checkpoint as files
 from explorer.core.atomic import atomic
 from explorer.engine import Checkpoint, EngineError
+from explorer.kinds import Artefact
 
 if TYPE_CHECKING:
     from explorer.core.session import Session
@@ -108,6 +110,25 @@ class Trainer:
         with atomic(self.out) as path:
             save_file(tensors, path, facts)
         self._unsaved = False
+
+
+def training_run(
+    generator: Generator[Artefact | Checkpoint, Any, None], trainer: Trainer
+) -> Generator[Artefact, Any, None]:
+    """Pass artefacts on, give checkpoints to the trainer, end when it has enough."""
+    sent = None
+    with contextlib.closing(generator):
+        while True:
+            try:
+                made = generator.send(sent)
+            except StopIteration:
+                return
+            if isinstance(made, Checkpoint):
+                sent = trainer.session.params
+                if trainer.take(made):
+                    return
+            else:
+                sent = yield made
 
 
 def _copied(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from explorer.app.runner import ReadValue
+from explorer.app.reports import ReadValue
 from explorer.core.timeline import Timeline
 from explorer.kinds import Affine, Field, Image, Scores
 from explorer.params import knob

@@ -14,6 +14,9 @@ from explorer.engine import Cancelled
 from explorer.views import Edit, View
 
 
+KEPT = torch.tensor([1, 0, 1, 0, 1, 1, 1, 1.0])
+
+
 class InPlace(nn.Module):
     """Batch norm whose output an in-place ReLU and an in-place sum overwrite at once."""
 
@@ -101,7 +104,8 @@ def test_captures_equal_captum_on_a_network_with_in_place_operations() -> None:
 
 def test_a_module_called_twice_keeps_each_call_and_the_last() -> None:
     network = InPlace().eval()
-    capture = captured(network, torch.randn(1, 3, 8, 8), View("act", 0), View("act", 1), View("act"))
+    views = View("act", 0), View("act", 1), View("act")
+    capture = captured(network, torch.randn(1, 3, 8, 8), *views)
     pictures = {r.view.call: r for r in capture.rendered(1, 0, ())}
     kept = {call: capture.tensor(r.handle) for call, r in pictures.items()}
     assert kept[-1] is not None
@@ -149,7 +153,7 @@ def test_a_second_frame_reuses_the_buffer() -> None:
 @pytest.mark.parametrize(
     ("edit", "truth"),
     [
-        (Edit("conv", (1, 3), "zero"), lambda y: y * torch.tensor([1, 0, 1, 0, 1, 1, 1, 1.0])[:, None, None]),
+        (Edit("conv", (1, 3), "zero"), lambda y: y * KEPT[:, None, None]),
         (Edit("conv", (), "scale", 0.5), lambda y: y * 0.5),
         (Edit("conv", (), "add", 2.0), lambda y: y + 2.0),
         (Edit("conv", (), "replace", 3.0), lambda y: torch.full_like(y, 3.0)),

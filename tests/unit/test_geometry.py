@@ -63,7 +63,7 @@ def support(network: nn.Module, name: str, x: Tensor, row: int, column: int) -> 
 @pytest.mark.parametrize(
     ("network", "name"), [(CHAIN, "0"), (CHAIN, "3"), (CHAIN, "4"), (CHAIN, "5"), (Residual(), "a")]
 )
-def test_place_and_receptive_field_equal_the_gradient_support(network: nn.Module, name: str) -> None:
+def test_place_and_field_equal_the_gradient_support(network: nn.Module, name: str) -> None:
     for module in network.modules():
         if isinstance(module, nn.MaxPool2d):  # a maximum has a gradient at one place only
             module.forward = lambda x: nn.functional.avg_pool2d(x, 3, 2, 1)  # type: ignore[method-assign]

@@ -1,0 +1,94 @@
+"""What the runner tells the window: an engine is open, something failed, a value was read."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from explorer.views import Frame, Handle
+
+if TYPE_CHECKING:
+    from explorer.core.registry import Row
+
+FailureKind = Literal["input", "weights", "engine", "memory", "knob"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An engine is ready: its module tree, knobs and the origin of its weights."""
+
+    row: Row
+    layers: list[Any]
+    params_type: type[Any]
+    params: Any
+    provenance: str
+    licences: tuple[str, ...]
+    device: str
+    can_train: bool
+    rebuilt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, in words; ``details`` is a traceback as text, never an exception."""
+
+    what: str
+    cause: str
+    remedy: str = ""
+    details: str = ""
+    kind: FailureKind = "engine"
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadValue:
+    """The answer to a probe or to a request for a whole captured tensor."""
+
+    handle: Handle
+    unit: int | None
+    y: int
+    x: int
+    value: float | None
+    array: Any = None
+
+
+def merged(waiting: Frame, newer: Frame) -> Frame:
+    """The newer frame, with what a waiting one of the same run showed and the newer does not.
+
+    A step may yield some artefacts only (the style picture at step 0, the canvas at each): a
+    window that was too slow for the first must see it all the same.
+    """
+    if waiting.run != newer.run:
+        return newer
+    names = {a.name for a in newer.artefacts}
+    views = {r.view for r in newer.rendered}
+    return replace(
+        newer,
+        artefacts=(*(a for a in waiting.artefacts if a.name not in names), *newer.artefacts),
+        rendered=(*(r for r in waiting.rendered if r.view not in views), *newer.rendered),
+        statistics=newer.statistics or waiting.statistics,
+        milliseconds=newer.milliseconds or waiting.milliseconds,
+    )
+
+
+def failure_of(what: str, error: Exception) -> Failure:
+    """An exception in words, with a remedy; nothing of the exception itself is kept."""
+    from explorer.core.media import MediaError
+    from explorer.core.session import EngineFailed
+    from explorer.engine import WeightsMissing
+    from explorer.params import KnobError
+
+    text, _, remedy = str(error).partition("; ")
+    remedy = remedy[:1].upper() + remedy[1:]
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, EngineFailed):
+        kind: FailureKind = "memory" if error.memory else "engine"
+        return Failure(f"Could not {what}", text, remedy, error.traceback or details, kind)
+    if isinstance(error, WeightsMissing):
+        return Failure("Weights are missing", text, remedy, details, "weights", error.name)
+    if isinstance(error, KnobError):
+        return Failure("That value does not fit", text, remedy, details, "knob")
+    if isinstance(error, MediaError):
+        return Failure("Cannot read that", text, remedy, details, "input")
+    return Failure(f"Could not {what}", f"{text}", remedy, details)
