@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QImage, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
 
-from explorer.kinds import Array, Artefact, Matrix
+from explorer.kinds import Array, Artefact, Image, Matrix
 from explorer.panels import panel_class
-from explorer.panels.matrix import extremes
+from explorer.panels.icons import icon
+from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Panel
-from explorer.panels.picture import PicturePanel
+from explorer.panels.picture import ImagePanel, PicturePanel
 from explorer.panels.theme import DARK, SPACE_M, SPACE_XS, Theme
 from explorer.views import grid_columns
 
-CELL = (4, 3)  # width to height that items are best seen at
-LEAST = (200, 150)  # px: smaller items are scrolled instead
+OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when there is one
+WIDE = {"Curve": 1.8, "Histogram": 1.6, "Hypercolumn": 2.4, "Text": 2.0, "Scores": 1.6}
+EMPTY = "Nothing yet: results appear here while the network runs."
 
 
 class GroupPanel(QWidget):
     """Items stand in the order in which they came; the grid fills the dock.
+
+    A double click on a title, or its menu, shows one item alone and back; the menu also hides items
+    and shows the difference of two matrices.
 
     Signals:
         gestured, probed, said: those of the items, see `Panel`.
@@ -35,52 +43,102 @@ class GroupPanel(QWidget):
         super().__init__(parent)
         self.theme = theme
         self.panels: dict[str, Panel] = {}
+        self.hidden: set[str] = set()
+        self.large: str | None = None
+        self.differences: dict[str, tuple[str, str]] = {}
         self._kinds: dict[str, type[Artefact]] = {}
+        self._menus: dict[str, QToolButton] = {}
+        self._laid_over: dict[str, Artefact] = {}
         self._background: Array | None = None
-        self._columns = 0
+        self._shown: tuple[Any, ...] = ()
         self._hovered: Panel | None = None
-        content = QWidget()
-        self._grid = QGridLayout(content)
-        self._scroll = QScrollArea(self)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(content)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(self._scroll)
+        self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACE_XS)
-        self._empty = QLabel("Nothing yet: results appear here while the network runs.", self)
+        self._empty = QLabel(EMPTY, self)
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_M)
         self._grid.addWidget(self._empty, 0, 0)
+        self.unhide = QPushButton(self)
+        self.unhide.setFlat(True)
+        self.unhide.setToolTip("Show all items of this group again")
+        self.unhide.clicked.connect(self.show_all)
+        self.unhide.hide()
+        self._sharing = QTimer(self)
+        self._sharing.setSingleShot(True)
+        self._sharing.timeout.connect(self.share_scale)
+
+    # -- items ---------------------------------------------------------------------------------
 
     def add(self, artefact: Artefact) -> None:
         """Show an artefact in its item's panel; a new item, or another kind, gets a new one."""
-        panel = self.panels.get(artefact.item)
-        if panel is None or self._kinds[artefact.item] is not type(artefact):
+        item = artefact.item
+        if self._lay_over(artefact):
+            return
+        panel = self.panels.get(item)
+        if panel is None or self._kinds[item] is not type(artefact):
             panel = self._replace(artefact)
         panel.show_artefact(artefact)
+        if isinstance(artefact, Image):
+            self._gather_overlays()
         if isinstance(artefact, Matrix):
-            self._share_scale()
+            self._sharing.start(0)  # once for all matrices of this frame
+            for name, pair in self.differences.items():
+                if item in pair:
+                    self._update_difference(name)
 
-    def _share_scale(self) -> None:
-        """One range for all matrices of the group that do not ask for their own."""
-        shown = [p for p in self.panels.values() if isinstance(p.artefact, Matrix)]
-        for scale in ("sequential", "diverging"):
-            alike = [p for p in shown if getattr(p.artefact, "scale", "") == scale]
-            ranges = [
-                extremes(p.arrays()["values"])
-                for p in alike
-                if not getattr(p.artefact, "own_scale", True)
+    def show_difference(self, first: str, second: str) -> str:
+        """Show ``first − second`` as an item of its own that follows both; returns its name.
+
+        Raises:
+            ValueError: the two are not matrices of one shape.
+        """
+        a, b = (getattr(self.panels.get(item), "artefact", None) for item in (first, second))
+        if not (isinstance(a, Matrix) and isinstance(b, Matrix)):
+            raise ValueError(f"{first} and {second} are not both matrices of this group")
+        if a.values.shape != b.values.shape:
+            raise ValueError(f"{first} is {a.values.shape}, {second} is {b.values.shape}")
+        name = f"{first} − {second}".replace("/", "∕")
+        self.differences[name] = first, second
+        self._update_difference(name)
+        return name
+
+    def share_scale(self) -> None:
+        """One range for all matrices of the same scale that do not ask for their own."""
+        self._sharing.stop()
+        found = [p for p in self.panels.values() if isinstance(p, MatrixPanel) and p.wants_shared()]
+        for scale in ("sequential", "diverging", "probability"):
+            alike = [
+                p for p in found if isinstance(p.artefact, Matrix) if p.artefact.scale == scale
             ]
+            ranges = [p.own_limits(p.artefact) for p in alike if isinstance(p.artefact, Matrix)]
+            limits = None
             if len(ranges) > 1:
                 limits = min(low for low, _ in ranges), max(high for _, high in ranges)
-                for panel in alike:
-                    panel.set_shared(limits)  # type: ignore[attr-defined]
+            for panel in alike:
+                panel.set_limits(limits)
+
+    def hide_item(self, item: str) -> None:
+        """Take an item out of the grid; it goes on being updated."""
+        self.hidden.add(item)
+        if self.large == item:
+            self.large = None
+        self._arrange()
+
+    def show_all(self) -> None:
+        """Show the hidden items again, and the whole grid."""
+        self.hidden.clear()
+        self.large = None
+        self._arrange()
+
+    def enlarge(self, item: str | None) -> None:
+        """Show one item alone; the same item again, or None, brings the grid back."""
+        self.large = None if item == self.large else item
+        self._arrange()
+
+    # -- what the application calls ------------------------------------------------------------
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Show the linked cursor in every item but the one that the mouse is on."""
@@ -97,52 +155,233 @@ class GroupPanel(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self.theme = theme
-        for panel in self.panels.values():
+        for item, panel in self.panels.items():
             panel.set_theme(theme)
+            self._menus[item].setIcon(icon("chevron-down", theme, 14, "muted"))
+
+    # -- export --------------------------------------------------------------------------------
+
+    def picture(self, scale: float = 1) -> QImage:
+        """The whole group as it is shown, ``scale`` times as dense as the screen."""
+        self.share_scale()
+        made = QImage(self.size() * scale, QImage.Format.Format_ARGB32_Premultiplied)
+        made.setDevicePixelRatio(scale)
+        made.fill(self.theme.colour("window"))
+        for panel in self.visible_panels():
+            panel.header.flush()
+        self.render(made, QPoint())
+        return made
+
+    def arrays(self) -> dict[str, Array]:
+        """The numbers of all items: ``item.field``."""
+        made = {f"{item}.{name}": array for item, panel in self.panels.items()
+                for name, array in panel.arrays().items()}  # fmt: skip
+        for item, artefact in self._laid_over.items():
+            made |= {f"{item}.{name}": array for name, array in artefact.arrays().items()}
+        return made
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture (.png) or the numbers (.npz) of the whole group.
+
+        Raises:
+            OSError: the suffix is neither, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".npz":
+            with path.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **self.arrays())
+        elif path.suffix.lower() != ".png":
+            raise OSError(f"cannot write {path.name}: use .png or .npz")
+        elif not self.picture(2).save(str(path), "PNG"):
+            raise OSError(f"cannot write {path}")
+
+    # -- layout --------------------------------------------------------------------------------
+
+    def visible_panels(self) -> list[Panel]:
+        """The panels of the grid, in order."""
+        if self.large is not None and self.large in self.panels:
+            return [self.panels[self.large]]
+        return [panel for item, panel in self.panels.items() if item not in self.hidden]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Choose the columns anew."""
         super().resizeEvent(event)
         self._arrange()
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A double click on a title enlarges its item."""
+        if event.type() == QEvent.Type.MouseButtonDblClick:
+            for item, panel in self.panels.items():
+                if watched is panel.header:
+                    self.enlarge(item)
+                    return True
+        return super().eventFilter(watched, event)
+
+    def item_menu(self, item: str) -> QMenu:
+        """What can be done with an item, made anew each time."""
+        menu = QMenu(self)
+        words = "Back to the grid" if self.large == item else "Enlarge"
+        menu.addAction(words, lambda: self.enlarge(item)).setEnabled(len(self.panels) > 1)
+        menu.addAction("Hide", lambda: self.hide_item(item))
+        if self.hidden:
+            menu.addAction(f"Show all {len(self.panels)} items", self.show_all)
+        others = self._alike(item)
+        if others:
+            minus = menu.addMenu("Difference with")
+            for other in others:
+                minus.addAction(other, lambda other=other: self.show_difference(item, other))
+        if item in self.differences:
+            menu.addAction("Remove", lambda: self.remove(item))
+        return menu
+
+    def remove(self, item: str) -> None:
+        """Take a difference away."""
+        self.differences.pop(item, None)
+        self._drop(item)
+        self._arrange()
+
+    def _alike(self, item: str) -> list[str]:
+        """Other matrices of the same shape."""
+        mine = self.panels[item].artefact
+        if not isinstance(mine, Matrix) or item in self.differences:
+            return []
+        return [
+            other
+            for other, panel in self.panels.items()
+            if other != item and other not in self.differences
+            if isinstance(panel.artefact, Matrix)
+            if panel.artefact.values.shape == mine.values.shape
+        ]
+
+    def _update_difference(self, name: str) -> None:
+        first, second = self.differences[name]
+        a, b = self.panels[first].artefact, self.panels[second].artefact
+        if (
+            not (isinstance(a, Matrix) and isinstance(b, Matrix))
+            or a.values.shape != b.values.shape
+        ):
+            return
+        values = a.values.astype(np.float32) - b.values.astype(np.float32)
+        note = "A − B; blue: B is larger, red: A is larger"
+        made = Matrix(
+            f"{a.group}/{name}", values, axes=a.axes, rows=a.rows, columns=a.columns,
+            own_scale=True, unit=a.unit, note=note, step=a.step, frame=a.frame, run=a.run,
+        )  # fmt: skip
+        self.add(made)
+
+    def _lay_over(self, artefact: Artefact) -> bool:
+        """Draw boxes, points and masks on the group's picture; False when they need their own."""
+        kind = type(artefact).__name__
+        picture = self._picture_panel()
+        if kind not in OVERLAYS or picture is None:
+            return False
+        taken = next((i for i, a in self._laid_over.items() if type(a).__name__ == kind), None)
+        if taken not in (None, artefact.item):
+            return False
+        if artefact.item in self.panels:
+            self._drop(artefact.item)
+            self._arrange()
+        self._laid_over[artefact.item] = artefact
+        picture.set_overlay(kind, artefact)
+        return True
+
+    def _gather_overlays(self) -> None:
+        """The picture came after what lies on it."""
+        for panel in list(self.panels.values()):
+            if panel.artefact is not None and type(panel.artefact).__name__ in OVERLAYS:
+                self._lay_over(panel.artefact)
+
+    def _picture_panel(self) -> ImagePanel | None:
+        for panel in self.panels.values():
+            shown = panel.artefact
+            if isinstance(panel, ImagePanel) and isinstance(shown, Image) and shown.image.ndim == 3:
+                return panel
+        return None
+
     def _replace(self, artefact: Artefact) -> Panel:
-        old = self.panels.get(artefact.item)
-        if old is not None:
-            old.hide()
-            old.setParent(None)
-            old.deleteLater()
+        item = artefact.item
+        order = list(self.panels)
+        self._drop(item)
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
-        panel.setMinimumSize(120, LEAST[1])
         panel.gestured.connect(self.gestured)
         panel.probed.connect(self._probed)
         panel.said.connect(self.said)
-        self.panels[artefact.item] = panel
-        self._kinds[artefact.item] = type(artefact)
-        self._lay_under(artefact.item, panel)
-        self._columns = 0
+        panel.header.installEventFilter(self)
+        self.panels[item] = panel
+        self._kinds[item] = type(artefact)
+        self._menus[item] = self._menu_button(item, panel)
+        if item in order:  # another kind takes the same place
+            self.panels = {name: self.panels[name] for name in order}
+        self._lay_under(item, panel)
+        panel.artefact = artefact  # its kind and shape decide on the columns
         self._arrange()
-        panel.show()
         return panel
+
+    def _menu_button(self, item: str, panel: Panel) -> QToolButton:
+        button = QToolButton(panel.header)
+        button.setIcon(icon("chevron-down", self.theme, 14, "muted"))
+        button.setAccessibleName(f"Menu of {item}")
+        button.setToolTip("Enlarge, hide, compare (double-click the title to enlarge)")
+        button.setFixedSize(24, 20)
+        button.setStyleSheet("min-height: 0; padding: 0; border: none")
+        button.clicked.connect(lambda: self._open_menu(item))
+        panel.header.extra.addWidget(button)
+        return button
+
+    def _open_menu(self, item: str) -> None:
+        button = self._menus[item]
+        menu = self.item_menu(item)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+
+    def _drop(self, item: str) -> None:
+        panel = self.panels.pop(item, None)
+        self._menus.pop(item, None)
+        self._kinds.pop(item, None)
+        if panel is not None:
+            if self._hovered is panel:
+                self._hovered = None
+            panel.hide()
+            panel.setParent(None)
+            panel.deleteLater()
 
     def _lay_under(self, item: str, panel: Panel) -> None:
         if isinstance(panel, PicturePanel) and self._kinds[item].__name__ != "Image":
             panel.set_background(self._background)
 
     def _arrange(self) -> None:
-        self._empty.setVisible(not self.panels)
-        if not self.panels:
-            return
+        shown = self.visible_panels()
         aspect = self.width() / max(1, self.height())
-        fitting = max(1, self.width() // LEAST[0])
-        columns = min(fitting, grid_columns(len(self.panels), *CELL, aspect))
-        if columns == self._columns:
+        wide = [preferred_aspect(p.artefact) for p in shown]
+        mean = math.exp(sum(map(math.log, wide)) / len(wide)) if wide else 1.0
+        columns = grid_columns(len(shown), round(100 * mean), 100, aspect)
+        state = (columns, tuple(map(id, shown)), len(self.hidden), self.large)
+        if state == self._shown:
             return
-        self._columns = columns
-        for place, panel in enumerate(self.panels.values()):
-            self._grid.addWidget(panel, place // columns, place % columns)
-        rows = -(-len(self.panels) // columns)
-        for i in range(max(self._grid.columnCount(), self._grid.rowCount())):
-            self._grid.setColumnStretch(i, 1 if i < columns else 0)
+        self._shown = state
+        for panel in self.panels.values():
+            self._grid.removeWidget(panel)
+            panel.setVisible(panel in shown)
+        self._place(shown, columns)
+        self._empty.setVisible(not shown)
+        self._empty.setText("All items are hidden." if self.panels else EMPTY)
+        out = len(self.panels) - len(shown)
+        self.unhide.setVisible(out > 0)
+        self.unhide.setText("Back to the grid" if self.large else f"{out} hidden: show all")
+
+    def _place(self, shown: list[Panel], columns: int) -> None:
+        """Put the panels into the grid; those of an unfilled last row share its whole width."""
+        rows = -(-len(shown) // columns) if shown else 1
+        last = len(shown) - (rows - 1) * columns or 1
+        for place, panel in enumerate(shown):
+            row, column = divmod(place, columns)
+            span = last if row < rows - 1 else columns
+            self._grid.addWidget(panel, row, column * span, 1, span)
+        self._grid.removeWidget(self.unhide)
+        self._grid.addWidget(self.unhide, rows, 0, 1, columns * last)
+        for i in range(max(self._grid.columnCount(), columns * last)):
+            self._grid.setColumnStretch(i, 1 if i < columns * last else 0)
+        for i in range(max(self._grid.rowCount(), rows)):
             self._grid.setRowStretch(i, 1 if i < rows else 0)
 
     @Slot(object)
@@ -152,3 +391,13 @@ class GroupPanel(QWidget):
         self.probed.emit(probe)
         if probe is not None:
             self.show_cursor(probe.input_xy)
+
+
+def preferred_aspect(artefact: Artefact | None) -> float:
+    """Width over height that an artefact is best seen at, header and labels included."""
+    if isinstance(artefact, Matrix):
+        rows, columns = artefact.values.shape[-2:]
+        return min(max(columns / max(1, rows), 0.7), 2.5)
+    if isinstance(artefact, Image):
+        return min(max(artefact.image.shape[-2] / artefact.image.shape[-3], 0.6), 2.0)
+    return WIDE.get(type(artefact).__name__, 1.3)

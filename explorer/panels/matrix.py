@@ -1,192 +1,247 @@
-"""MatrixPanel: a matrix as a picture with labels, leading axes to choose, own or shared scale."""
+"""MatrixPanel: matrices with labels and a colour bar, leading axes side by side or one by one."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QFontMetrics, QPainter, QTransform
-from PySide6.QtWidgets import QMenu, QSpinBox, QWidget
+from PySide6.QtCore import QSignalBlocker
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QWidget
 
 from explorer import colours
 from explorer.kinds import Array, Artefact, Matrix
-from explorer.panels.overlays import Overlay
+from explorer.panels.matrix_view import Cell, Content, MatrixView
 from explorer.panels.panel import Panel, Probed
-from explorer.panels.picture_view import PictureView
-from explorer.panels.theme import DARK, Theme, font
-from explorer.panels.wording import number_text, range_text, shape_text
+from explorer.panels.theme import DARK, SPACE_S, Theme
+from explorer.panels.wording import range_text, shape_text
 
 Limits = tuple[float, float]
-LABEL_FROM = 12.0  # screen pixels of a cell from which labels are drawn
-
-
-class Labels(Overlay):
-    """Names of rows at the left and of columns above, when the cells are large enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: tuple[str, ...] = ()
-        self.columns: tuple[str, ...] = ()
-
-    def draw(self, painter: QPainter, to_screen: QTransform) -> None:
-        """Write beside the cells that are large enough."""
-        face = font("caption")
-        painter.setFont(face)
-        painter.setPen(self.theme.colour("text"))
-        metrics = QFontMetrics(face)
-        cell = to_screen.m11()
-        if cell < LABEL_FROM:
-            return
-        for i, name in enumerate(self.rows):
-            at = to_screen.map(QPointF(0, i + 0.5))
-            box = QRectF(at.x() - 104, at.y() - 8, 100, 16)
-            flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(box, flags, metrics.elidedText(name, Qt.TextElideMode.ElideLeft, 100))
-        for i, name in enumerate(self.columns):
-            at = to_screen.map(QPointF(i + 0.5, 0))
-            if metrics.horizontalAdvance(name) <= cell:
-                box = QRectF(at.x() - cell / 2, at.y() - 18, cell, 16)
-                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
+TILES = 36  # more matrices than this are not shown side by side unless asked for
+SAMPLE = 4096  # values that the robust range is estimated from
+ROBUST_FROM = 1024  # cells
+CHOICES_FROM = 190  # px of height
 
 
 class MatrixPanel(Panel):
-    """Values (..., R, C), with a counter for each leading axis; the probe names row and column."""
+    """Values (..., R, C); the probe names the leading axes, row, column and value."""
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
-        self.view = PictureView()
-        self.labels = Labels()
+        self.view = MatrixView()
         self.own_scale: bool | None = None
+        self.robust = True
         self.shared: Limits | None = None
-        self._counters: list[QSpinBox] = []
+        self.choices: list[QComboBox] = []
         self._axes: tuple[tuple[str, int], ...] = ()
+        self._found: tuple[Matrix, bool, Limits] | None = None
+        self._places: list[tuple[int, ...]] = []
         super().__init__(parent, theme=theme)
-        self.view.add(self.labels, 20)
         self.set_body(self.view)
+        self._row = QHBoxLayout()
+        self._row.setSpacing(SPACE_S)
+        self._row.addStretch(1)
+        self._rows.insertLayout(2, self._row)
+        self.setFocusProxy(self.view)
         self.view.hovered.connect(self._hover)
         self.view.clicked.connect(self._click)
 
     def facts(self, artefact: Artefact) -> str:
-        """Shape, range, and whose scale it is."""
+        """Shape, whose scale it is, range, unit."""
         assert isinstance(artefact, Matrix)
         low, high = extremes(artefact.values)
-        scale = "own scale" if self._is_own(artefact) or self.shared is None else "shared scale"
-        parts = (shape_text(artefact.values.shape), range_text(low, high), artefact.unit, scale)
+        scale = "shared scale" if self._shares(artefact) else "own scale"
+        reach = f"{range_text(low, high)} {artefact.unit}".rstrip() if artefact.values.size else ""
+        parts = (shape_text(artefact.values.shape), scale, reach)
         return " · ".join(part for part in parts if part)
 
     def draw(self, artefact: Artefact) -> None:
-        """Draw the chosen matrix."""
+        """Draw the chosen matrices."""
         assert isinstance(artefact, Matrix)
-        self._count_axes(artefact)
-        plane = self._plane(artefact)
-        low, high = self._limits(artefact)
+        self._offer_axes(artefact)
+        self._places = self._chosen(artefact)
+        low, high = self.limits(artefact)
         name = colours.map_for(low, high, artefact.scale)
         gap = self.theme.colour("canvas")
         table = colours.table(name, gap=(gap.red(), gap.green(), gap.blue()))
-        rows, columns = plane.shape
-        rect = QRectF(0, 0, columns, rows)
-        self.view.show_picture(colours.index_of(plane, low, high), rect, table)
-        margin_x = 0.14 * columns if artefact.rows else 0.0
-        margin_y = 0.06 * rows if artefact.columns else 0.0
-        self.view.set_home(rect.adjusted(-margin_x, -margin_y, 0, 0))
-        self.labels.rows, self.labels.columns = tuple(artefact.rows), tuple(artefact.columns)
-        self.labels.update()
+        names = [axis for axis, _ in self._axes]
+        whole = [box.currentIndex() == 0 for box in self.choices]
+        across = self._axes[-1][1] if len(whole) > 1 and all(whole[-2:]) else 0
+        self.view.show_content(
+            Content(
+                planes=[artefact.values[place] for place in self._places],
+                titles=[titles(names, whole, place) for place in self._places],
+                rows=artefact.rows,
+                heads=artefact.columns,
+                low=low,
+                high=high,
+                table=table,
+                columns=across,
+            )
+        )
         self.colour_bar.show_range(table, low, high, data=extremes(artefact.values))
-        self.colour_bar.show()
+        self.colour_bar.setVisible(artefact.values.size > 0)
 
-    def set_shared(self, limits: Limits | None) -> None:
-        """One range for all matrices of a group that want it."""
-        if limits != self.shared:
-            self.shared = limits
-            if self.artefact is not None:
-                self.show_artefact(self.artefact)
+    def own_limits(self, artefact: Matrix) -> Limits:
+        """The range of the values: 1st to 99th percentile of a large matrix, else the extremes."""
+        if self._found is None or self._found[0] is not artefact or self._found[1] != self.robust:
+            self._found = artefact, self.robust, self._find_limits(artefact)
+        return self._found[2]
+
+    def _find_limits(self, artefact: Matrix) -> Limits:
+        low, high = extremes(artefact.values)
+        if not self.robust or artefact.values.size < ROBUST_FROM:
+            return low, high
+        flat = artefact.values.reshape(-1)
+        sample = flat[:: max(1, flat.size // SAMPLE)]
+        sample = sample[np.isfinite(sample)]
+        if not sample.size:
+            return low, high
+        inner = tuple(float(v) for v in np.percentile(sample, (1, 99)))
+        # A matrix that is empty but for a few cells would be drawn as one flat colour.
+        return (inner[0], inner[1]) if inner[1] - inner[0] > 0.05 * (high - low) else (low, high)
+
+    def limits(self, artefact: Matrix) -> Limits:
+        """The values at both ends of the colour bar."""
+        found = self.own_limits(artefact)
+        if self._shares(artefact) and self.shared is not None:
+            found = self.shared
+        if artefact.scale == "probability" and self.own_scale:
+            return 0.0, found[1] if found[1] > 0 else 1.0
+        return colours.limits_for(*found, artefact.scale)
+
+    def set_limits(self, limits: Limits | None) -> None:
+        """One range for all matrices of a group that want it; None ends that."""
+        if limits == self.shared:
+            return
+        other_words = (limits is None) != (self.shared is None)
+        self.shared = limits
+        if self.artefact is not None:
+            (self.show_artefact if other_words else self.draw)(self.artefact)
+
+    def wants_shared(self) -> bool:
+        """Whether this matrix takes part in the group's range."""
+        return isinstance(self.artefact, Matrix) and not self._is_own(self.artefact)
 
     def add_actions(self, menu: QMenu) -> None:
-        """Own or shared scale."""
-        action = menu.addAction("Own scale")
-        action.setCheckable(True)
-        action.setChecked(isinstance(self.artefact, Matrix) and self._is_own(self.artefact))
-        action.toggled.connect(self.set_own)
+        """Own or shared scale; with or without outliers."""
+        shown = self.artefact
+        own = menu.addAction("Own scale")
+        own.setCheckable(True)
+        own.setChecked(isinstance(shown, Matrix) and not self._shares(shown))
+        own.toggled.connect(lambda on: self.set_own(own=on))
+        robust = menu.addAction("Clip outliers (1 to 99 %)")
+        robust.setCheckable(True)
+        robust.setChecked(self.robust)
+        robust.toggled.connect(lambda on: self.set_robust(robust=on))
 
-    def set_own(self, own: bool) -> None:
+    def set_own(self, *, own: bool) -> None:
         """Take this matrix's own range, or the group's."""
         self.own_scale = own
-        if self.artefact is not None:
-            self.show_artefact(self.artefact)
+        self._again()
+
+    def set_robust(self, *, robust: bool) -> None:
+        """Leave the outermost values out of the range, or not."""
+        self.robust = robust
+        self._again()
 
     def reset_zoom(self) -> None:
-        """Show all."""
+        """Show all cells."""
         self.view.reset_zoom()
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         super().set_theme(theme)
         self.view.set_theme(theme)
-        self.labels.set_theme(theme)
         if self.artefact is not None:
             self.draw(self.artefact)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A small panel keeps its room for the cells."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        for box in self.choices:
+            box.setVisible(self.height() >= CHOICES_FROM)
 
     def _is_own(self, artefact: Matrix) -> bool:
         return artefact.own_scale if self.own_scale is None else self.own_scale
 
-    def _limits(self, artefact: Matrix) -> Limits:
-        found = extremes(artefact.values)
-        if self.shared is not None and not self._is_own(artefact):
-            found = self.shared
-        return colours.limits_for(*found, artefact.scale)
+    def _shares(self, artefact: Matrix) -> bool:
+        return self.shared is not None and not self._is_own(artefact)
 
-    def _plane(self, artefact: Matrix) -> Array:
-        index = tuple(counter.value() for counter in self._counters)
-        plane: Array = artefact.values[index]
-        return plane
-
-    def _count_axes(self, artefact: Matrix) -> None:
+    def _offer_axes(self, artefact: Matrix) -> None:
+        """A choice for each leading axis: all side by side, or one."""
         sizes = artefact.values.shape[:-2]
         names = tuple(artefact.axes) or tuple(f"axis {i}" for i in range(len(sizes)))
         axes = tuple(zip(names, sizes, strict=True))
         if axes == self._axes:
             return
         self._axes = axes
-        for counter in self._counters:
-            counter.hide()
-            counter.deleteLater()
-        self._counters = []
+        for box in self.choices:
+            box.hide()
+            box.deleteLater()
+        self.choices = []
+        left = int(np.prod(sizes))
         for place, (name, size) in enumerate(axes):
-            counter = QSpinBox(self)
-            counter.setRange(0, size - 1)
-            counter.setPrefix(f"{name} ")
-            counter.setAccessibleName(f"{name}, 0 to {size - 1}")
-            counter.valueChanged.connect(self._again)
-            self.footer.insertWidget(place, counter)
-            self._counters.append(counter)
+            box = QComboBox(self)
+            box.addItems([f"all {size} · {name}", *(f"{name} {i}" for i in range(size))])
+            box.setAccessibleName(f"{name}: all side by side, or one")
+            box.setToolTip(f"Which {name} to show")
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            if left > TILES:
+                left //= max(1, size)
+                with QSignalBlocker(box):
+                    box.setCurrentIndex(1)
+            box.currentIndexChanged.connect(self._again)
+            self._row.insertWidget(place, box)
+            self.choices.append(box)
+        self._make_room()
 
-    def _again(self) -> None:
+    def _chosen(self, artefact: Matrix) -> list[tuple[int, ...]]:
+        """Indices of the leading axes that are shown."""
+        ranges = [
+            range(size) if box.currentIndex() <= 0 else (box.currentIndex() - 1,)
+            for box, (_, size) in zip(self.choices, self._axes, strict=True)
+        ]
+        return list(itertools.product(*ranges))
+
+    def _again(self, _: int = 0) -> None:
         if self.artefact is not None:
-            self.draw(self.artefact)
+            self.show_artefact(self.artefact)
 
-    def _cell(self, at: tuple[float, float] | None) -> tuple[int, int] | None:
-        if at is None or not isinstance(self.artefact, Matrix):
-            return None
-        rows, columns = self.artefact.values.shape[-2:]
-        row, column = int(np.floor(at[1])), int(np.floor(at[0]))
-        return (row, column) if 0 <= row < rows and 0 <= column < columns else None
-
-    def _hover(self, at: tuple[float, float] | None) -> None:
-        cell, matrix = self._cell(at), self.artefact
-        if cell is None or not isinstance(matrix, Matrix):
+    def _hover(self, cell: Cell | None) -> None:
+        if cell is None:
             self.probed.emit(None)
             return
-        row = matrix.rows[cell[0]] if matrix.rows else str(cell[0])
-        column = matrix.columns[cell[1]] if matrix.columns else str(cell[1])
-        value = number_text(float(self._plane(matrix)[cell]), 5)
-        self.probed.emit(Probed(f"{matrix.item}  row {row}  column {column}  {value}"))
+        where = place_words([axis for axis, _ in self._axes], self._places[cell[0]])
+        words = " · ".join(part for part in (where, self.view.words(cell)) if part)
+        unit = self.artefact.unit if self.artefact is not None else ""
+        self.probed.emit(Probed(f"{words} {unit}".rstrip()))
 
-    def _click(self, at: tuple[float, float]) -> None:
-        cell = self._cell(at)
+    def _click(self, cell: Cell) -> None:
         knob = self.artefact.gestures.get("pick") if self.artefact is not None else None
-        if knob and cell is not None:
-            self.gestured.emit((knob, (float(cell[1]), float(cell[0]))))
+        if knob:
+            self.gestured.emit((knob, (float(cell[2]), float(cell[1]))))
+
+
+def place_words(names: list[str], place: tuple[int, ...]) -> str:
+    """``layer 0, head 3``."""
+    return ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
+
+
+def titles(names: list[str], whole: list[bool], place: tuple[int, ...]) -> tuple[str, str]:
+    """Long and short title of one matrix of many: only the axes along which they differ."""
+    varying = [(n, i) for n, all_, i in zip(names, whole, place, strict=True) if all_]
+    return ", ".join(f"{n} {i}" for n, i in varying), ", ".join(str(i) for _, i in varying)
 
 
 def extremes(values: Array) -> Limits:
     """Least and greatest finite value; 0 and 1 when there is none."""
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    if np.isfinite(low) and np.isfinite(high):
+        return low, high
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
