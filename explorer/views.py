@@ -128,7 +128,10 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistics:
-    """One row of live statistics in the module tree; zeros and mean from a strided sample."""
+    """One row of live statistics in the module tree, from a strided sample.
+
+    ``activity`` is the mean magnitude over the largest, in [0, 1].
+    """
 
     name: str
     shape: tuple[int, ...]

@@ -175,9 +175,9 @@ class Capture:
         return tuple(
             LayerStatistics(
                 name, s.shape, mean, zeros, finite=magnitude - magnitude == 0.0,
-                activity=magnitude, calls=s.calls,
+                activity=magnitude / peak if peak > 0 else 0.0, calls=s.calls,
             )
-            for (name, s), (mean, zeros, magnitude) in zip(named, table, strict=True)
+            for (name, s), (mean, zeros, magnitude, peak) in zip(named, table, strict=True)
         )  # fmt: skip
 
     def tensor(self, handle: Handle) -> Kept | None:
@@ -313,9 +313,10 @@ def _has_children(module: nn.Module) -> bool:
 
 
 def _numbers(x: Tensor) -> Tensor:
-    """(mean, share of zeros, mean magnitude) of a strided sample, on the device."""
+    """(mean, share of zeros, mean and largest magnitude) of a strided sample, on the device."""
     taken = strided(x.detach(), 1024).float()
-    return torch.stack([taken.mean(), (taken == 0).float().mean(), taken.abs().mean()])
+    size = taken.abs()
+    return torch.stack([taken.mean(), (taken == 0).float().mean(), size.mean(), size.max()])
 
 
 def _edited(out: Any, edits: Sequence[Edit]) -> Any:

@@ -13,7 +13,6 @@ from explorer.core.capture import Capture, UnknownPoint, first_tensor, hook_coun
 from explorer.engine import Cancelled
 from explorer.views import Edit, View
 
-
 KEPT = torch.tensor([1, 0, 1, 0, 1, 1, 1, 1.0])
 
 
