@@ -1,13 +1,12 @@
-"""Cards in place of a dock's content (failed, empty, loading, asking for consent), and strips."""
+"""Cards in place of a dock's content (failed, empty, asking for consent), and strips."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -23,7 +22,6 @@ from PySide6.QtWidgets import (
 from explorer.panels.icons import icon, pixmap
 from explorer.panels.theme import DARK, Theme, font
 
-PATIENCE_MS = 300
 TEXT_WIDTH = 460
 
 
@@ -220,60 +218,6 @@ class ConsentCard(Card):
         self.close_row()
         self.set_theme(DARK)
         self.setFocusProxy(self.no)
-
-
-class LoadingCard(Card):
-    """Grey tiles, what is being done and for how long, and Cancel; nothing at all before 0.3 s."""
-
-    cancelled = Signal()
-
-    def __init__(self, words: str, *, can_cancel: bool = True) -> None:
-        super().__init__(words)
-        self._words = words
-        self._started = time.monotonic()
-        self.revealed = False
-        self.elapsed = self.add_text("", "caption")
-        self.cancel = self.add_button("Cancel", tip="Stop (Esc)")
-        self.cancel.clicked.connect(self.cancelled)
-        self.cancel.setVisible(can_cancel)
-        self.close_row()
-        self._parts = [self.title, self.elapsed] + ([self.cancel] if can_cancel else [])
-        for part in (self.title, self.elapsed, self.cancel):
-            part.hide()
-        self._every = QTimer(self)
-        self._every.setInterval(PATIENCE_MS)
-        self._every.timeout.connect(self._tick)
-        self._every.start()
-
-    def set_words(self, words: str) -> None:
-        """Say what is being done now; the clock goes on."""
-        self._words = words
-        self.title.setText(words)
-
-    @Slot()
-    def _tick(self) -> None:
-        if not self.revealed:
-            self.revealed = True
-            self._every.setInterval(1000)
-            for part in self._parts:
-                part.show()
-            self.update()
-        self.elapsed.setText(f"{time.monotonic() - self._started:.0f} s")
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Tiles in the place where maps will be."""
-        super().paintEvent(event)
-        if not self.revealed:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._theme.colour("raised"))
-        side, gap = 48, 8
-        for x in range(16, self.width() - side - 8, side + gap):
-            painter.drawRoundedRect(QRectF(x, 16, side, side), 4, 4)
-            if self.height() > 260:
-                painter.drawRoundedRect(QRectF(x, self.height() - side - 16, side, side), 4, 4)
 
 
 class Strip(QFrame):

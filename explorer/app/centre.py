@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QObject, QRect, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QWidget
 
+from explorer.app.card import EmptyCard
 from explorer.app.docks import put_away
 from explorer.app.drop import DropZone, yield_drops
 
@@ -30,6 +31,7 @@ class Centre(QWidget):
     current_changed = Signal(str)
     panel_made = Signal(object)  # MapsPanel
     unit_selected = Signal(object)  # (point, unit or None)
+    find_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +46,15 @@ class Centre(QWidget):
         self._sent: tuple[View, ...] | None = None
         self.current = ""
         self._card: QWidget | None = None
+        self.nothing = EmptyCard(
+            "No layer is shown",
+            "Tick a layer at the left, or find one by typing its name.",
+            (("PgUp, PgDn", "Layer above or below"), ("Ctrl+K", "Find a layer or command")),
+            "Find a layer",
+            self.find_wanted.emit,
+        )
+        self.nothing.setParent(self)
+        self.nothing.hide()
         self._more = QLabel("", self)
         self._more.setProperty("role", "caption")
         self._more.hide()
@@ -148,6 +159,7 @@ class Centre(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme
+        self.nothing.set_theme(theme)
         self.update()
         for panel in self._panels.values():
             panel.set_theme(theme)
@@ -192,6 +204,8 @@ class Centre(QWidget):
         large = QRect(0, 0, whole.width(), whole.height() - low)
         if self._card is not None:
             self._card.setGeometry(whole)
+        self.nothing.setGeometry(whole)
+        self.nothing.setVisible(self._make is not None and not self._wanted and self._card is None)
         for name, panel in self._panels.items():
             if name == self.current:
                 panel.setGeometry(large)

@@ -11,6 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QInputDialog
 
 from explorer.app.actions import LAYOUTS
+from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
 from explorer.app.snippet import snippet
 from explorer.panels.wording import shape_text
@@ -26,6 +27,7 @@ class Commanding(QObject):
         super().__init__(window)
         self._window = window
         self.palette = CommandPalette(window)
+        self.keys = KeysOverlay(window, window.commands)
         self.palette.add_source(window.commands.entries)
         for source in (self._layers, self._engines, self._knobs, self._samples, self._recent):
             self.palette.add_source(source)
@@ -52,7 +54,7 @@ class Commanding(QObject):
             "scale-up": partial(self._scale_unit, 2.0),
             "clear-edits": w.edit_book.clear, "palette": self._palette,
             "theme": w.toggle_theme, "layout-save": self._ask_layout_name,
-            "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self._keys,
+            "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self.keys.open,
         }  # fmt: skip
         for device in ("auto", "cpu", "cuda"):
             table[f"device-{device}"] = partial(w.choose_device, device)
@@ -130,9 +132,6 @@ class Commanding(QObject):
     def _palette(self) -> None:
         self.palette.open()
         self._window.touched("palette")
-
-    def _keys(self) -> None:
-        self.palette.open("command")
 
     def _focus_knob(self, name: str) -> None:
         self._window.knobs_dock.show()

@@ -29,6 +29,7 @@ class EngineRoom(QObject):
         window = self._window
         window.row = row
         window.setWindowTitle(f"{row.title} — layerscope")
+        window.headline.show_engine(row.title, row.summary)
         self.opened = None
         window.presenter.forget()
         docks = window.engine_docks.make(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -24,7 +25,7 @@ from explorer.app.history import History, Step
 from explorer.app.track import number_text
 from explorer.panels.icons import icon, pixmap
 from explorer.panels.theme import DARK, Theme
-from explorer.params import Effect, Knob, KnobError, as_dict, check
+from explorer.params import Effect, Knob, KnobError, acts, as_dict, check
 
 EFFECT: dict[Effect, tuple[str, str, str]] = {
     "live": ("zap", "live", "Acts at the next step, while the network runs"),
@@ -64,6 +65,10 @@ class KnobRow(QWidget):
         self.error.setProperty("role", "error")
         self.error.setWordWrap(True)
         self.error.hide()
+        self.when = QLabel()
+        self.when.setProperty("role", "caption")
+        self.when.setWordWrap(True)
+        self.when.hide()
         self._lay_out()
         self.editor.edited.connect(self._edited)
         self.editor.finished.connect(self.finished)
@@ -87,6 +92,7 @@ class KnobRow(QWidget):
         column.addLayout(head)
         column.addWidget(self.editor)
         column.addWidget(self.error)
+        column.addWidget(self.when)
 
     def show_value(self, value: Any) -> None:
         """Show a value that holds; it takes an error away."""
@@ -98,6 +104,18 @@ class KnobRow(QWidget):
         """Say below the knob what is wrong; the value in force stays."""
         self.error.setText(text)
         self.error.show()
+
+    def show_whether_it_acts(self, *, now: bool) -> None:
+        """Say when a knob does something; one that waits for another knob cannot be moved.
+
+        What counts in training only is set before the training, so it stays open.
+        """
+        idle = not now
+        self.when.setText(when_text(self.knob))
+        self.when.setVisible(idle)
+        blocked = idle and self.knob.when != "training"
+        for part in (self.editor, self.label, self.unit, self.effect_word):
+            part.setEnabled(not blocked)
 
     def set_theme(self, theme: Theme) -> None:
         """Tint the icons."""
@@ -270,8 +288,19 @@ class KnobsPanel(QWidget):
             self.changed.emit(name, value)
 
     def _mark(self) -> None:
+        present = SimpleNamespace(**self._values)
+        for row in self.rows.values():
+            row.show_whether_it_acts(now=acts(row.knob, present))
         moved = any(self._values[n] != row.knob.default for n, row in self.rows.items())
         self.reset_button.setEnabled(moved)
+
+
+def when_text(knob: Knob) -> str:
+    """Under what a knob acts, for a person: "Acts when Optimiser is Adam"."""
+    if knob.when in ("", "training"):
+        return "Acts in training" if knob.when else ""
+    other, _, values = knob.when.partition("=")
+    return f"Acts when {title_of(other)} is {values.replace('|', ' or ')}"
 
 
 def title_of(name: str) -> str:

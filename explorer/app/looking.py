@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
+    from explorer.panels.maps import MapsPanel
     from explorer.panels.panel import Panel
     from explorer.views import Edit, Handle, View
 
@@ -104,11 +105,14 @@ class Looking(QObject):
         """Edits act from the next run on; the tiles they touch are marked."""
         self._window.touched("edit" if edits else "")
         self._window.runner.set_edits(edits)
-        for point in self._window.centre.points():
-            panel = self._window.centre.panel(point)
-            if panel is not None:
-                on = [e for e in edits if e.point == point and e.on]
-                panel.set_edited(tuple(u for e in on for u in e.units))
+        self._window.comparing.on_edits(edits)
+        for panel in self._window.centre.panels():
+            self._mark_edits(panel)
+
+    def _mark_edits(self, panel: MapsPanel) -> None:
+        """Scissors on the tiles of a layer that are edited."""
+        on = [e for e in self._window.edit_book.edits if e.point == panel.point and e.on]
+        panel.set_edited(tuple(u for e in on for u in e.units))
 
     @Slot(object)
     def on_value_wanted(self, wanted: tuple[Handle, int, int, int]) -> None:
@@ -147,6 +151,7 @@ class Looking(QObject):
         panel.unit_wanted.connect(self.on_unit_wanted)
         panel.field_marked.connect(self.on_field)
         panel.cancel_wanted.connect(self._window.cancel)
+        self._mark_edits(panel)  # it may be opened long after the edit
 
     def connect_panel(self, panel: Any) -> None:
         """What every panel tells: probes, gestures, words for the status bar."""

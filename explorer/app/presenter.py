@@ -51,6 +51,8 @@ class Presenter(QObject):
             panel = self.groups.get(artefact.group)
             if panel is not None:
                 self._add(panel, artefact)
+        if not stale and frame.artefacts:
+            window.comparing.note(frame)
         window.centre.show_rendered(frame.rendered)
         if frame.statistics:
             window.layers.show_statistics(frame.statistics)
@@ -67,6 +69,7 @@ class Presenter(QObject):
         """The panels of the last engine are gone."""
         self.groups = {}
         self.frame = None
+        self._window.comparing.forget()
 
     def panels(self) -> list[Any]:
         """Every panel on the screen, for cursors and themes."""

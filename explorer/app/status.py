@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from explorer.panels.header import ElidedLabel
 from explorer.panels.theme import Theme, font
 from explorer.panels.wording import bytes_text
 
@@ -57,11 +58,7 @@ class StatusBar(QStatusBar):
         self._since = time.monotonic()
         self._started: float | None = None
         self._words = ""
-        self.probe, self.message = QLabel(), QLabel()
-        self.probe.setFont(font("number"))
-        self.probe.setProperty("role", "number")
-        self.probe.setAccessibleName("Pixel probe")
-        self.probe.setToolTip("Value and place under the mouse")
+        self.probe, self.message = ElidedLabel("number", "text"), ElidedLabel("body", "text")
         for label in (self.probe, self.message):
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.progress = _Progress()
@@ -96,19 +93,22 @@ class StatusBar(QStatusBar):
         self._forget = QTimer(self)
         self._forget.setSingleShot(True)
         self._forget.setInterval(MESSAGE_MS)
-        self._forget.timeout.connect(self.message.clear)
+        self._forget.timeout.connect(self._clear_message)
 
     # -- one line
 
     def show_probe(self, text: str) -> None:
         """Value and place under the mouse; empty when it points at nothing."""
-        self.probe.setText(text)
+        self.probe.set_text(text)
 
     def show_message(self, text: str) -> None:
         """Say something for some seconds."""
-        self.message.setText(text)
-        self.message.setToolTip(text)
+        self.message.set_text(text)
         self._forget.start()
+
+    @Slot()
+    def _clear_message(self) -> None:
+        self.message.set_text("")
 
     def show_provenance(self, provenance: str, licences: tuple[str, ...] = ()) -> None:
         """The pill: where the weights come from; licences in its tooltip."""
@@ -188,6 +188,8 @@ class StatusBar(QStatusBar):
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
+        for label in (self.probe, self.message, self.progress.text):
+            label.set_theme(theme)
         self.pill.setStyleSheet(
             f"#pill {{ border: 1px solid {theme['outline']}; border-radius: 8px;"
             f" padding: 0 8px; color: {theme['text']}; font-size: 11px; }}"
@@ -208,7 +210,7 @@ class _Progress(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = QLabel()
+        self.text = ElidedLabel("body", "text")
         self.bar = QProgressBar()
         self.bar.setFixedWidth(96)
         self.bar.setTextVisible(False)
@@ -230,7 +232,7 @@ class _Progress(QWidget):
 
     def show_text(self, words: str, seconds: float) -> None:
         """What is done and since when."""
-        self.text.setText(f"{words.rstrip('….')}… {seconds:.0f} s")
+        self.text.set_text(f"{words.rstrip('….')}… {seconds:.0f} s")
 
 
 def _field(name: str, widest: str, tip: str) -> QLabel:

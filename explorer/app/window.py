@@ -19,16 +19,18 @@ from PySide6.QtWidgets import (
 )
 
 from explorer.app.actions import Commands
-from explorer.app.card import HintStrip
+from explorer.app.card import HintStrip, Toast
 from explorer.app.cards import Cards
 from explorer.app.centre import Centre
 from explorer.app.commanding import Commanding
+from explorer.app.comparing import Comparing
 from explorer.app.docks import Dock, EngineDocks, TabWatcher
 from explorer.app.drop import DropZone
 from explorer.app.edits import EditBook, EditList
 from explorer.app.engine_room import EngineRoom
 from explorer.app.engines import EngineList
 from explorer.app.foreign import Foreign
+from explorer.app.headline import Headline
 from explorer.app.history import History
 from explorer.app.intake import Intake
 from explorer.app.knobs import KnobsPanel
@@ -112,8 +114,6 @@ class Window(QMainWindow):
         self.room.set_up(self.row)
         self.set_theme(self.theme.name)
         self.layouts.restore_geometry()
-        if self.settings.message:
-            self.say(self.settings.message)
 
     # -- assembly
 
@@ -145,6 +145,7 @@ class Window(QMainWindow):
         self._growing.timeout.connect(self._grow_timeline)
         self.status_bar = StatusBar(self)
         self.setStatusBar(self.status_bar)
+        self.toast = Toast(self)
         self.layers_dock = self._dock("layers", "Layers", self.layers)
         self.engines_dock = self._dock("engines", "Engines", self.engines)
         self.knobs_dock = self._dock("knobs", "Knobs", self.knobs, self.edit_list)
@@ -153,6 +154,7 @@ class Window(QMainWindow):
         self.tabs.watch(self.fixed_docks())
         self.layouts = Layouts(self)
         self.presenter, self.cards = Presenter(self), Cards(self)
+        self.comparing = Comparing(self)
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
@@ -168,8 +170,9 @@ class Window(QMainWindow):
 
     def _make_bars(self) -> None:
         menus = QMenuBar()
-        self.setMenuWidget(_stacked(menus, self.hint))
         self.commands.fill(menus)
+        self.headline = Headline(menus)
+        self.setMenuWidget(_stacked(self.headline, self.hint))
         self.bar = QToolBar("Timeline", self)
         self.bar.setObjectName("timeline")
         self.bar.setMovable(False)
@@ -208,6 +211,7 @@ class Window(QMainWindow):
         self.edit_book.changed.connect(self.looking.on_edits)
         self.knobs.changed.connect(self._on_knob)
         self.centre.dropped.connect(self.intake.take)
+        self.centre.find_wanted.connect(self.commands["palette"].trigger)
         for dock in self.fixed_docks():
             dock.dropped.connect(self.intake.take)
         DropZone(self).dropped.connect(self.intake.take)
@@ -225,6 +229,9 @@ class Window(QMainWindow):
             self.arranged = True
             self.layouts.restore_last()
             self.setFocus()  # no control is lit before a person goes to one
+            problems = (self.settings.message, *self.commands.conflicts)
+            if any(problems):
+                self.toast.show_text(" · ".join(filter(None, problems)), "warning")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """After the first one, load what is heavy."""
@@ -286,6 +293,7 @@ class Window(QMainWindow):
         if self.room.opened is None or not self.sources.is_complete():
             return
         self.playing.source_changed()
+        self.comparing.forget()
         self.cards.running()
         self.runner.run_inputs(self.sources.inputs(), playing=self.playing.playing)
 
@@ -324,6 +332,7 @@ class Window(QMainWindow):
     def _on_knob(self, name: str, value: Any) -> None:
         self.touched()
         self.playing.back_to_now()
+        self.comparing.forget()
         self.runner.set_knob({name: value})
 
     @Slot(str)
@@ -356,7 +365,8 @@ class Window(QMainWindow):
         parts: list[Any] = [
             *docks, self.commands, self.layers, self.engines, self.knobs, self.edit_list,
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
-            self.commanding.palette, self.timeline, self.hint, self.tour,
+            self.commanding.palette, self.commanding.keys, self.timeline, self.hint, self.tour,
+            self.headline, self.toast,
             *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:
@@ -404,7 +414,8 @@ class Window(QMainWindow):
 
     def show_times(self, frame: Frame, draw_ms: float) -> None:
         """Milliseconds of the frame on the screen, for the status bar."""
-        self.status_bar.note_frame(frame.milliseconds, draw_ms)
+        if frame.milliseconds:  # a picture drawn anew from what is captured is no new frame
+            self.status_bar.note_frame(frame.milliseconds, draw_ms)
         self.status_bar.note_dropped(self.runner.dropped)
         self.shown.emit(frame)
 

@@ -7,9 +7,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from explorer.app.card import Card, ConsentCard, EmptyCard, ErrorCard, HintStrip, LoadingCard, Toast
+from explorer.app.card import Card, ConsentCard, EmptyCard, ErrorCard, HintStrip, Toast
 from explorer.app.status import FIELDS, StatusBar, resident_bytes
-from explorer.panels.theme import DARK, LIGHT, style_sheet
+from explorer.panels.theme import DARK, style_sheet
 
 pytestmark = pytest.mark.gui
 
@@ -162,23 +162,6 @@ def test_an_empty_state_teaches_in_neutral_colour(qtbot: QtBot) -> None:
     )
     qtbot.mouseClick(button(card, "Use the sample"), Qt.MouseButton.LeftButton)
     assert used == [1]
-
-
-def test_loading_shows_nothing_for_a_moment_then_time_and_cancel(qtbot: QtBot) -> None:
-    card = LoadingCard("Building the network")
-    qtbot.addWidget(card)
-    card.set_theme(LIGHT)
-    card.resize(420, 320)
-    card.show()
-    assert not card.title.isVisible()
-    assert not card.cancel.isVisible()
-    qtbot.waitUntil(card.cancel.isVisible, timeout=2000)
-    assert card.elapsed.text().endswith(" s")
-    card.set_words("Loading weights")
-    assert card.title.text() == "Loading weights"
-    with qtbot.waitSignal(card.cancelled):
-        qtbot.mouseClick(card.cancel, Qt.MouseButton.LeftButton)
-    card._every.stop()
 
 
 def test_consent_names_the_file_and_the_harmless_button_has_the_focus(qtbot: QtBot) -> None:
