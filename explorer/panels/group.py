@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)  # fmt: skip
 
 from explorer.kinds import Array, Artefact, Image, Matrix
 from explorer.panels import panel_class
@@ -22,6 +32,8 @@ from explorer.views import grid_columns
 
 OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when there is one
 WIDE = {"Curve": 1.8, "Histogram": 1.6, "Hypercolumn": 2.4, "Text": 2.0, "Scores": 1.6}
+LEAST = (170, 150)  # px: where there is less room for an item, the group scrolls
+SCROLL = 14  # px of the scroll bar
 EMPTY = "Nothing yet: results appear here while the network runs."
 
 
@@ -52,7 +64,17 @@ class GroupPanel(QWidget):
         self._background: Array | None = None
         self._shown: tuple[Any, ...] = ()
         self._hovered: Panel | None = None
-        self._grid = QGridLayout(self)
+        content = QWidget()
+        self._grid = QGridLayout(content)
+        self._scroll = QScrollArea(self)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(content)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(self._scroll)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACE_XS)
         self._empty = QLabel(EMPTY, self)
@@ -106,18 +128,20 @@ class GroupPanel(QWidget):
         return name
 
     def share_scale(self) -> None:
-        """One range for all matrices of the same scale that do not ask for their own."""
+        """One range for the matrices that want one, of each `Matrix.share` and scale."""
         self._sharing.stop()
-        found = [p for p in self.panels.values() if isinstance(p, MatrixPanel) and p.wants_shared()]
-        for scale in ("sequential", "diverging", "probability"):
-            alike = [
-                p for p in found if isinstance(p.artefact, Matrix) if p.artefact.scale == scale
-            ]
-            ranges = [p.own_limits(p.artefact) for p in alike if isinstance(p.artefact, Matrix)]
+        alike: dict[tuple[str, str], list[tuple[MatrixPanel, Matrix]]] = {}
+        for panel in self.panels.values():
+            if isinstance(panel, MatrixPanel) and panel.wants_shared():
+                shown = panel.artefact
+                assert isinstance(shown, Matrix)
+                alike.setdefault((shown.share, shown.scale), []).append((panel, shown))
+        for members in alike.values():
+            ranges = [panel.own_limits(shown) for panel, shown in members]
             limits = None
             if len(ranges) > 1:
                 limits = min(low for low, _ in ranges), max(high for _, high in ranges)
-            for panel in alike:
+            for panel, _ in members:
                 panel.set_limits(limits)
 
     def hide_item(self, item: str) -> None:
@@ -262,7 +286,7 @@ class GroupPanel(QWidget):
         ):
             return
         values = a.values.astype(np.float32) - b.values.astype(np.float32)
-        note = "A − B; blue: B is larger, red: A is larger"
+        note = f"red where {first} is larger, blue where {second} is"
         made = Matrix(
             f"{a.group}/{name}", values, axes=a.axes, rows=a.rows, columns=a.columns,
             own_scale=True, unit=a.unit, note=note, step=a.step, frame=a.frame, run=a.run,
@@ -303,6 +327,7 @@ class GroupPanel(QWidget):
         order = list(self.panels)
         self._drop(item)
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
+        panel.setMinimumSize(120, LEAST[1])
         panel.gestured.connect(self.gestured)
         panel.probed.connect(self._probed)
         panel.said.connect(self.said)
@@ -355,6 +380,8 @@ class GroupPanel(QWidget):
         wide = [preferred_aspect(p.artefact) for p in shown]
         mean = math.exp(sum(map(math.log, wide)) / len(wide)) if wide else 1.0
         columns = grid_columns(len(shown), round(100 * mean), 100, aspect)
+        columns = min(columns, max(1, (self.width() - SCROLL) // LEAST[0]))
+        columns = whole_rows([p.artefact for p in shown], columns)
         state = (columns, tuple(map(id, shown)), len(self.hidden), self.large)
         if state == self._shown:
             return
@@ -378,7 +405,8 @@ class GroupPanel(QWidget):
             span = last if row < rows - 1 else columns
             self._grid.addWidget(panel, row, column * span, 1, span)
         self._grid.removeWidget(self.unhide)
-        self._grid.addWidget(self.unhide, rows, 0, 1, columns * last)
+        left = Qt.AlignmentFlag.AlignLeft
+        self._grid.addWidget(self.unhide, rows, 0, 1, columns * last, left)
         for i in range(max(self._grid.columnCount(), columns * last)):
             self._grid.setColumnStretch(i, 1 if i < columns * last else 0)
         for i in range(max(self._grid.rowCount(), rows)):
@@ -391,6 +419,18 @@ class GroupPanel(QWidget):
         self.probed.emit(probe)
         if probe is not None:
             self.show_cursor(probe.input_xy)
+
+
+def whole_rows(shown: list[Artefact | None], columns: int) -> int:
+    """Columns, at most this many, that never break a row of matrices of one `Matrix.share`."""
+    keys = [a.share if isinstance(a, Matrix) else "" for a in shown]
+    counts = {keys.count(key) for key in keys}
+    if "" in keys or len(counts) != 1:
+        return columns
+    (run,) = counts
+    if columns >= run:
+        return columns - columns % run
+    return max(n for n in range(1, columns + 1) if run % n == 0)
 
 
 def preferred_aspect(artefact: Artefact | None) -> float:
