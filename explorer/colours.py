@@ -21,6 +21,8 @@ Colour = tuple[int, int, int]
 Table = npt.NDArray[np.uint8]
 
 NAMES: tuple[Name, ...] = ("viridis", "magma", "grey", "diverging")
+ROBUST_FROM = 1024  # values; fewer are all shown
+SAMPLE = 4096  # values that a robust range is estimated from
 MAGENTA: Colour = (255, 0, 255)
 CANVAS: Colour = (14, 15, 18)
 
@@ -101,6 +103,23 @@ def limits_for(low: float, high: float, scale: Scale | None = None) -> tuple[flo
         return -reach, reach
     bottom = min(low, 0.0)
     return bottom, high if high > bottom else bottom + 1.0
+
+
+def robust_range(values: npt.NDArray[Any]) -> tuple[float, float]:
+    """Where most of the values lie: 1st to 99th percentile of many, else least and greatest.
+
+    Estimated from a few thousand of them. 0 and 1 when none is finite.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    if finite.size < ROBUST_FROM:
+        return low, high
+    inner = np.percentile(finite[:: max(1, finite.size // SAMPLE)], (1, 99))
+    # What is empty but for a few values would be drawn as one flat colour.
+    narrow = float(inner[1] - inner[0]) <= 1e-3 * (high - low)
+    return (low, high) if narrow else (float(inner[0]), float(inner[1]))
 
 
 def index_of(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:

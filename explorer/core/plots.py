@@ -354,10 +354,8 @@ def _arrow(drawing: Drawing, a: Spot, b: Spot, tint: Colour, width: float, *, be
 
 
 def matrix_limits(artefact: Matrix) -> tuple[str, float, float]:
-    """Colour map and range of a matrix."""
-    values = np.asarray(artefact.values, np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    """Colour map and range of a matrix, as its panel has them when it shares no range."""
+    low, high = colours.robust_range(np.asarray(artefact.values, np.float64))
     name = colours.map_for(low, high, artefact.scale)
     return (name, *colours.limits_for(low, high, artefact.scale))
 

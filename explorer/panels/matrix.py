@@ -18,8 +18,6 @@ from explorer.panels.wording import range_text, shape_text
 
 Limits = tuple[float, float]
 TILES = 36  # more matrices than this are not shown side by side unless asked for
-SAMPLE = 4096  # values that the robust range is estimated from
-ROBUST_FROM = 1024  # cells
 CHOICES_FROM = 190  # px of height
 
 
@@ -88,17 +86,8 @@ class MatrixPanel(Panel):
         return self._found[2]
 
     def _find_limits(self, artefact: Matrix) -> Limits:
-        low, high = extremes(artefact.values)
-        if not self.robust or artefact.values.size < ROBUST_FROM:
-            return low, high
-        flat = artefact.values.reshape(-1)
-        sample = flat[:: max(1, flat.size // SAMPLE)]
-        sample = sample[np.isfinite(sample)]
-        if not sample.size:
-            return low, high
-        inner = tuple(float(v) for v in np.percentile(sample, (1, 99)))
-        # A matrix that is empty but for a few cells would be drawn as one flat colour.
-        return (inner[0], inner[1]) if inner[1] - inner[0] > 0.05 * (high - low) else (low, high)
+        robust = colours.robust_range if self.robust else extremes
+        return robust(artefact.values)
 
     def limits(self, artefact: Matrix) -> Limits:
         """The values at both ends of the colour bar."""

@@ -90,3 +90,20 @@ def test_quantiser_is_within_half_a_step_and_keeps_order(values: list[float], lo
     inside = (array >= low) & (array <= high)
     back = low + index[inside] * (10.0 / 253)
     assert np.all(np.abs(back - array[inside]) <= 10.0 / 506 + 0.13)
+
+
+def test_robust_range_leaves_one_hundredth_out_at_each_end() -> None:
+    values = np.arange(-500.0, 1501.0).reshape(3, 667)
+    assert colours.robust_range(values) == pytest.approx((-480.0, 1480.0))
+    values[0, 0], values[2, 666], values[1, 1] = -1e5, 1e5, np.nan
+    low, high = colours.robust_range(values)
+    assert low == pytest.approx(-480.0, abs=2)
+    assert high == pytest.approx(1480.0, abs=2)
+
+
+def test_robust_range_shows_all_of_few_values_and_of_lone_spikes() -> None:
+    assert colours.robust_range(np.array([1.0, 2.0, 900.0])) == (1.0, 900.0)
+    spikes = np.zeros((100, 100))
+    spikes[3, 4] = 7.0
+    assert colours.robust_range(spikes) == (0.0, 7.0)
+    assert colours.robust_range(np.full((50, 50), np.nan)) == (0.0, 1.0)
