@@ -119,9 +119,10 @@ class Centre(QWidget):
                 panel.show_rendered(rendered)
 
     def send_again(self) -> None:
-        """Tell the views once more: a new network knows nothing of them."""
+        """Tell the views at once, before the first run: a new network knows nothing of them."""
         self._sent = None
-        self._later.start(0)
+        self._later.stop()
+        self._send_views()
 
     def set_frozen(self, *, frozen: bool) -> None:
         """Frame all panels while the picture is held."""

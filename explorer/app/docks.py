@@ -39,7 +39,10 @@ AREAS = {
 }
 TALL = 820  # px: from here on the right column has room for three docks one above the other
 NARROW = 400  # px: four buttons of a card do not fit side by side
-COLUMN = 260  # px: a narrower dock cannot be read
+COLUMN = 400  # px: in a narrower dock two items do not fit side by side
+# Share of the window's height above and below the maps, by task layout and by what there is.
+SHARES = {"style": (0.27, 0.42)}  # four pictures in a row, and a row of Gram matrices a layer
+BOTH, BELOW = (0.32, 0.38), (0.42, 0.28)
 INPUT_SHARE = {1: 1.0, 2: 0.55, 3: 0.4}  # of the right column's height, by its number of docks
 
 
@@ -304,9 +307,15 @@ class EngineDocks:
     def _at(self, area: str) -> list[Dock]:
         return [d for g, d in self.docks.items() if g != "input" and self.area(g) == area]
 
+    def _shares(self) -> tuple[float, float]:
+        row = self.row
+        if row is not None and row.layout in SHARES:
+            return SHARES[row.layout]
+        return BOTH if self._at("centre") and self._at("bottom") else BELOW
+
     def _side_widths(self) -> tuple[int, int]:
         wide = self._window.width()
-        return max(240, min(290, wide // 5)), max(250, min(350, wide // 4))
+        return max(230, min(270, wide // 5)), max(250, min(330, wide // 4))
 
     def _columns(self) -> int:
         """Docks side by side for which there is room between the two side columns."""
@@ -346,7 +355,7 @@ class EngineDocks:
         top = first.sizeHint().height() + 16 if slots_only else int(high * INPUT_SHARE[len(column)])
         rest = (high - top) // max(1, len(column) - 1)
         window.resizeDocks(column, [top, *[rest] * (len(column) - 1)], down)
-        for area, share in (("centre", 0.42), ("bottom", 0.25)):
+        for area, share in zip(("centre", "bottom"), self._shares(), strict=True):
             docks = self._at(area)
             window.resizeDocks(docks[:1], [max(150, int(high * share))] * len(docks[:1]), down)
             visible = docks[: self._columns()]

@@ -395,11 +395,11 @@ class Runner(QThread):
         if self._session is None or not wanted:
             return
         frame = self._session.redraw(wanted)
-        if frame is None:
+        if frame is not None:
+            self._post(frame)
+        elif self._busy or len(self.timeline):  # else the first run is still to come, and sees them
             with self._wake:
                 self._run_soon()
-        else:
-            self._post(frame)
 
     def _train(self, inputs: Inputs, out: Path | None) -> None:
         session = self._session
