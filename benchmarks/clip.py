@@ -1,0 +1,89 @@
+"""A clip through the classifier with two panels open, against the bare loop over its frames."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from benchmarks.line import Effort, Line
+from benchmarks.stage import SETTLED, Stage, stage
+from benchmarks.timing import median
+from engines.classify.efficientnet import PREPROCESS
+from explorer.api import prepare
+from explorer.core.media import open_clip
+from explorer.core.paths import assets
+from explorer.core.registry import table
+
+POINT = "_blocks.7"  # what the catalogue shows first
+FRAMES = 120
+
+
+def measure(effort: Effort) -> Line:
+    """Frames painted a second of wall time; decoding, preprocessing and network are the same."""
+    frames = effort.count(FRAMES, 4)
+    row = table()["classify"]
+    ratios, live_rates, bare_rates = [], [], []
+    path = assets() / "bunny.mp4"
+    with stage(row, device=effort.device, points=[POINT], groups=["prediction"]) as live:
+        live.load({"image": open_clip(path)})
+        session: Any = live.runner._session
+        torch.set_num_threads(live.threads)
+        for _ in range(effort.count(9, 1)):
+            bare = bare_rate(session.network, path, frames, effort.device)
+            rate = live_rate(live, path, frames)
+            ratios.append(rate / bare)
+            live_rates.append(rate)
+            bare_rates.append(bare)
+        dropped = live.runner.dropped
+        torch.set_num_threads(os.cpu_count() or 1)
+        everything = bare_rate(session.network, path, frames, effort.device)
+    return Line(
+        "clip", median(ratios), "× bare frames/s", ">= 0.9",
+        detail={
+            "live_fps": round(median(live_rates), 1), "bare_fps": round(median(bare_rates), 1),
+            "bare_fps_on_all_cores": round(everything, 1), "dropped": dropped,
+            "threads": live.threads, "clock": "wall",
+        },
+    )  # fmt: skip
+
+
+def live_rate(live: Stage, path: Any, frames: int) -> float:
+    """Play from the start; the rate between the first painted frame and the last."""
+    clip = open_clip(path)
+    times = list(painted(live, clip, frames))
+    live.runner.cancel()
+    live.settle(SETTLED)
+    clip.close()
+    shown, seconds = len(times) - 1, times[-1] - times[0]
+    return shown / seconds
+
+
+def painted(live: Stage, clip: Any, frames: int) -> Iterator[float]:
+    """When each frame was on the screen, until frame ``frames``."""
+    seen: list[int] = []
+    live.painted.connect(lambda frame: seen.append(frame.frame))
+    come = live.waiting(live.painted)
+    live.runner.run_inputs({"image": clip}, playing=True)
+    while not seen or seen[-1] < frames:
+        come()
+        yield time.perf_counter()
+        come = live.waiting(live.painted)
+    live.painted.disconnect()
+
+
+@torch.no_grad()
+def bare_rate(network: Any, path: Any, frames: int, device: str) -> float:
+    """The loop that one would write: decode, prepare, run; the answer is read each time."""
+    clip = open_clip(path)
+    begun = 0.0
+    for i in range(frames + 1):
+        x, _ = prepare(clip[i], PREPROCESS, device)
+        network(x)[0].topk(5).values.tolist()
+        begun = begun or time.perf_counter()
+    rate = frames / (time.perf_counter() - begun)
+    clip.close()
+    return rate
