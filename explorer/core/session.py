@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -24,6 +25,7 @@ from explorer.core.host import SessionHost
 from explorer.core.layers import Layer, layers_of
 from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
+from explorer.core.resume import Resume
 from explorer.core.streams import clip_of, with_frame
 from explorer.core.timeline import Timeline
 from explorer.core.training import Trainer, training_run
@@ -53,6 +55,7 @@ class Session:
 
     Attributes:
         views, edits: may be assigned at any time from any thread; read at each resumption.
+        replayed: blocks above the edits whose output the latest run took from an earlier one.
         statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
     """
 
@@ -87,6 +90,8 @@ class Session:
         self._continued: Tensor | None = None
         self._runs = 0
         self._shown = (0, 0)
+        self._resume_inputs: Inputs = {}
+        self.replayed: tuple[str, ...] = ()
         self._swept = 0.0
         self._stride = 1
         self._inputs_used: dict[str, str] = {}
@@ -115,6 +120,7 @@ class Session:
             raise failure_of(error, self.row.name, self.device, self._capture) from None
         self.engine.network = self.network
         self._capture = Capture(self.network, self._cancel.is_set)
+        self._below = Resume(self.network)
         self._swept = 0.0
 
     def close(self) -> None:
@@ -122,6 +128,7 @@ class Session:
         if self._capture is not None:
             self._capture.remove()
             self._capture.clear()
+            self._below.forget()
         self._forget_run()
 
     @property
@@ -194,7 +201,22 @@ class Session:
 
         self._runs += 1
         generator = self.engine.run(inputs, self.params, memory)
-        yield from self._drive(generator, frame, steps, done)
+        with self._resuming(inputs, frame, memory):
+            yield from self._drive(generator, frame, steps, done)
+
+    @contextlib.contextmanager
+    def _resuming(self, inputs: Inputs, frame: int, memory: Any) -> Iterator[None]:
+        """On a still, run only what lies below an edit; elsewhere everything, and note nothing."""
+        moving = memory is not None or any(getattr(v, "frame", 0) for v in inputs.values())
+        self.replayed = ()
+        if self.engine.optimises or moving:
+            yield
+            return
+        self._resume_inputs = inputs  # alive, so that no other input takes over an identity
+        pixels = tuple((slot, id(getattr(v, "pixels", v))) for slot, v in inputs.items())
+        with self._below.over((pixels, frame, self.params), self.edits, self.views) as names:
+            self.replayed = names
+            yield
 
     def play(
         self, inputs: Inputs, *, start: int = 0, frames: int | None = None, every: int = 1
@@ -450,7 +472,7 @@ class Session:
         return frame
 
     def _sweep_due(self) -> bool:
-        if self.capture.sweeping:
+        if self.capture.sweeping or self.replayed:
             return False
         if not self._swept:
             return True

@@ -92,7 +92,7 @@ class Toy(Engine[ToyParams]):
             losses.append(loss.item())
             yield Curve("b/loss", np.arange(len(losses)), np.array(losses), step=step)
             state = {"optimiser": optimiser.state_dict()}
-            yield Checkpoint(step, self.network.state_dict(), state, {"loss": float(loss)})
+            yield Checkpoint(step, self.network.state_dict(), state, {"loss": loss.item()})
 
     @staticmethod
     def _fail(fault: str) -> None:

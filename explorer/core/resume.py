@@ -1,0 +1,145 @@
+"""Compute only what lies below an edit: modules that finished above it replay their output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from explorer.views import Edit, View
+
+CAP = 512 * 2**20  # bytes kept; blocks beyond it run again
+NEVER = 1 << 62
+
+
+@dataclass(slots=True)
+class Recording:
+    """One unedited pass: what each block returned at each call, and when every module ran."""
+
+    key: Hashable
+    outputs: dict[str, list[Tensor]] = field(default_factory=dict)
+    started: dict[str, int] = field(default_factory=dict)
+    finished: dict[str, int] = field(default_factory=dict)
+    clock: int = 0
+    bytes: int = 0
+
+    def tick(self) -> int:
+        """The next moment."""
+        self.clock += 1
+        return self.clock
+
+
+class Resume:
+    """Records an unedited pass over a still input, and replays its upper part under edits.
+
+    ``key`` names all that the pass depends on (inputs, frame, knobs, weights); with another key
+    nothing is replayed. Blocks are the children of the root, with plain Sequentials opened.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._modules = dict(network.named_modules())
+        self._blocks = tuple(_blocks(network))
+        self._recording: Recording | None = None
+
+    @contextmanager
+    def over(
+        self, key: Hashable, edits: Sequence[Edit], views: Sequence[View]
+    ) -> Iterator[tuple[str, ...]]:
+        """Around one run: record it when nothing is edited, else replay; gives what is replayed."""
+        active = [e for e in edits if e.on]
+        if not active:
+            with self._recorded(key):
+                yield ()
+            return
+        names = self._replayable(key, active, views)
+        patched = [self._modules[name] for name in names]
+        for name, module in zip(names, patched, strict=True):
+            module.forward = self._player(name)  # type: ignore[method-assign]
+        try:
+            yield names
+        finally:
+            for module in patched:
+                del module.forward  # the class's own comes back
+
+    def forget(self) -> None:
+        """Let go of the recorded tensors."""
+        self._recording = None
+
+    @contextmanager
+    def _recorded(self, key: Hashable) -> Iterator[None]:
+        if self._recording is not None and self._recording.key == key:
+            yield
+            return
+        self._recording = None
+        made = Recording(key)
+        handles: list[RemovableHandle] = [
+            *(m.register_forward_pre_hook(_starter(made, n)) for n, m in self._modules.items()),
+            *(self._modules[n].register_forward_hook(_keeper(made, n)) for n in self._blocks),
+        ]
+        try:
+            yield
+            self._recording = made
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _replayable(
+        self, key: Hashable, edits: Sequence[Edit], views: Sequence[View]
+    ) -> tuple[str, ...]:
+        """Blocks whose every call was over before the first edited module began."""
+        made = self._recording
+        if made is None or made.key != key:
+            return ()
+        begins = [made.started[e.point] for e in edits if e.point in made.started]
+        if not begins:
+            return ()
+        inside = [v.point for v in views]  # a view into a block needs the block to run
+        return tuple(
+            name
+            for name in self._blocks
+            if made.finished.get(name, NEVER) < min(begins)
+            and not any(point.startswith(name + ".") for point in inside)
+        )
+
+    def _player(self, name: str) -> Callable[..., Tensor]:
+        """A forward that gives, call after call, a copy of what was recorded.
+
+        A copy, because what follows may write in place.
+        """
+        outputs = iter(() if self._recording is None else self._recording.outputs[name])
+        return lambda *args, **kwargs: next(outputs).clone()
+
+
+def _blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
+    for name, child in network.named_children():
+        full = f"{prefix}{name}"
+        if type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict):
+            yield from _blocks(child, f"{full}.")
+        else:
+            yield full
+
+
+def _starter(made: Recording, name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any) -> None:
+        made.started.setdefault(name, made.tick())
+
+    return hook
+
+
+def _keeper(made: Recording, name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any, out: Any) -> None:
+        if made.finished.get(name) == NEVER:
+            return
+        if not isinstance(out, Tensor) or made.bytes + out.nbytes > CAP:
+            made.finished[name] = NEVER
+            made.outputs.pop(name, None)
+            return
+        made.bytes += out.nbytes
+        made.outputs.setdefault(name, []).append(out.detach().clone())
+        made.finished[name] = made.tick()
+
+    return hook

@@ -1,0 +1,126 @@
+"""Resuming below an edit gives the very numbers of a full run, and runs less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from explorer.core.capture import hook_count
+from explorer.core.media import read_image, sample_inputs
+from explorer.core.paths import assets
+from explorer.core.registry import table
+from explorer.core.session import Session
+from explorer.kinds import Scores
+from explorer.views import Edit, View
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    torch.set_num_threads(1)
+    made = Session(table()["classify"], device="cpu")
+    made.statistics_every = 0.0
+    made.open()
+    return made
+
+
+def scores(session: Session, inputs: Any) -> Any:
+    made = [a for f in session.run(inputs) for a in f.artefacts if isinstance(a, Scores)]
+    return made[0]
+
+
+def afresh(session: Session, inputs: Any) -> Any:
+    """The same run with nothing recorded: the oracle."""
+    session._below.forget()
+    return scores(session, inputs)
+
+
+def calls_during(session: Session, inputs: Any) -> set[str]:
+    """Modules that really computed, by their own forward."""
+    done: set[str] = set()
+    handles = [
+        m.register_forward_hook(lambda m, i, o, n=name: done.add(n))
+        for name, m in session.network.named_modules()
+        if not list(m.children())
+    ]
+    scores(session, inputs)
+    for handle in handles:
+        handle.remove()
+    return done
+
+
+@pytest.mark.parametrize(
+    "point", ["_blocks.12", "_conv_head", "_blocks.3._bn1", "_fc", "_conv_stem"]
+)
+@pytest.mark.parametrize("views", [(), (View("_blocks.2._bn1"), View("_blocks.14"))])
+def test_equal_to_a_full_run_bit_for_bit(
+    session: Session, point: str, views: tuple[View, ...]
+) -> None:
+    inputs = sample_inputs(session.row)
+    session.edits, session.views = (), views
+    plain = scores(session, inputs)
+    session.edits = (Edit(point, (0, 3, 5), "scale", 3.0),)
+    resumed = scores(session, inputs)
+    replayed = session.replayed
+    truth = afresh(session, inputs)
+    session.edits, session.views = (), ()
+    assert session.replayed == ()
+    assert bool(replayed) == (point != "_pad")
+    assert resumed.labels == truth.labels
+    assert (resumed.scores == truth.scores).all()
+    assert (resumed.scores != plain.scores).any()
+
+
+def test_only_what_lies_below_runs(session: Session) -> None:
+    inputs = sample_inputs(session.row)
+    session.edits = ()
+    scores(session, inputs)
+    session.edits = (Edit("_blocks.12", op="zero"),)
+    done = calls_during(session, inputs)
+    session.edits = ()
+    assert "_blocks.5._project_conv" not in done
+    assert {"_blocks.12._project_conv", "_blocks.13._project_conv", "_fc"} <= done
+
+
+def test_another_photo_another_knob_and_an_edit_above_run_in_full(session: Session) -> None:
+    inputs = sample_inputs(session.row)
+    session.edits = ()
+    scores(session, inputs)
+    session.edits = (Edit("_conv_head", op="zero"),)
+    scores(session, inputs)
+    assert session.replayed
+    other = {"image": read_image(assets() / "coffee.png")}
+    scores(session, other)
+    assert session.replayed == ()
+    session.set_params({"size": 192})
+    scores(session, inputs)
+    assert session.replayed == ()
+    session.set_params({"size": 224})
+    session.edits = (Edit("_conv_head", op="zero"), Edit("_conv_stem", (0,)))
+    scores(session, inputs)
+    assert not any(name.startswith("_blocks") for name in session.replayed)
+    session.edits = ()
+
+
+def test_nothing_stays_patched(session: Session) -> None:
+    inputs = sample_inputs(session.row)
+    session.edits = ()
+    scores(session, inputs)
+    session.edits = (Edit("_fc", op="zero"),)
+    running = session.run(inputs)
+    next(running)
+    running.close()
+    session.edits = ()
+    assert not [n for n, m in session.network.named_modules() if "forward" in vars(m)]
+    assert hook_count(session.network) == 0
+
+
+def test_a_network_that_runs_many_times_in_a_run_is_never_replayed() -> None:
+    session = Session(table()["fast-weights"], device="cpu")
+    session.open()
+    inputs = sample_inputs(session.row)
+    list(session.run(inputs))
+    session.edits = (Edit("readout.2", op="zero"),)
+    list(session.run(inputs))
+    assert session.replayed == ()
