@@ -18,11 +18,14 @@ NEVER = 1 << 62
 
 @dataclass(slots=True)
 class Recording:
-    """One unedited pass: what each block returned at each call, and when every module ran."""
+    """One unedited pass: what each block returned at each call, and when every module was done.
+
+    ``first`` is the moment a module's first call ended, ``finished`` the last of a block's.
+    """
 
     key: Hashable
     outputs: dict[str, list[Tensor]] = field(default_factory=dict)
-    started: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
     finished: dict[str, int] = field(default_factory=dict)
     clock: int = 0
     bytes: int = 0
@@ -77,7 +80,7 @@ class Resume:
         self._recording = None
         made = Recording(key)
         handles: list[RemovableHandle] = [
-            *(m.register_forward_pre_hook(_starter(made, n)) for n, m in self._modules.items()),
+            *(m.register_forward_hook(_ender(made, n)) for n, m in self._modules.items()),
             *(self._modules[n].register_forward_hook(_keeper(made, n)) for n in self._blocks),
         ]
         try:
@@ -90,18 +93,21 @@ class Resume:
     def _replayable(
         self, key: Hashable, edits: Sequence[Edit], views: Sequence[View]
     ) -> tuple[str, ...]:
-        """Blocks whose every call was over before the first edited module began."""
+        """Blocks whose every call was over when the first edited module was done.
+
+        An edit changes what a module returns, so the edited block itself replays too.
+        """
         made = self._recording
         if made is None or made.key != key:
             return ()
-        begins = [made.started[e.point] for e in edits if e.point in made.started]
-        if not begins:
+        ends = [made.first[e.point] for e in edits if e.point in made.first]
+        if not ends:
             return ()
         inside = [v.point for v in views]  # a view into a block needs the block to run
         return tuple(
             name
             for name in self._blocks
-            if made.finished.get(name, NEVER) < min(begins)
+            if made.finished.get(name, NEVER) <= min(ends)
             and not any(point.startswith(name + ".") for point in inside)
         )
 
@@ -123,9 +129,9 @@ def _blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
             yield full
 
 
-def _starter(made: Recording, name: str) -> Callable[..., None]:
-    def hook(module: nn.Module, args: Any) -> None:
-        made.started.setdefault(name, made.tick())
+def _ender(made: Recording, name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any, out: Any) -> None:
+        made.first.setdefault(name, made.tick())
 
     return hook
 
@@ -140,6 +146,6 @@ def _keeper(made: Recording, name: str) -> Callable[..., None]:
             return
         made.bytes += out.nbytes
         made.outputs.setdefault(name, []).append(out.detach().clone())
-        made.finished[name] = made.tick()
+        made.finished[name] = made.clock
 
     return hook
