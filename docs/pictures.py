@@ -1,0 +1,131 @@
+"""Make every picture of the documentation with the real program: `python -m docs.pictures [NAME ...]`.
+
+Each picture is one `layerscope shot`; its words stand in ``SHOTS`` and nothing is drawn by hand.
+The faces and the VGG-16 convolutions must be there: `layerscope weights fetch vgg16-hed dcgan-faces`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "pictures"
+ASSETS = HERE.parent / "assets"
+WEIGHTS = ("vgg16-hed", "dcgan-faces")
+LIMIT = 300_000  # bytes of one picture
+EXACT = 96  # colours kept as they are: the planes, letters and lines of the window
+
+SHOTS: dict[str, str] = {
+    "classify": "{assets}/chelsea.png --engine classify",
+    "classify-clip": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.2",
+    "classify-edit": "{assets}/coffee.png --engine classify --capture _conv_head "
+    "--edit _blocks.12:*=scale:0.4",
+    "vgg": "{assets}/chelsea.png --engine vgg --capture features.1 --capture features.22",
+    "resnet": "--engine resnet --set bypass=3,1 --size 1600x1000",
+    "style": "--engine style --steps 60 --size 1600x1000",
+    "fast-weights": "--engine fast-weights",
+    "dcgan": "--engine dcgan --size 1600x1000",
+    "light": "{assets}/flower.jpg --engine classify --theme light",
+}
+"""Arguments of `layerscope shot` by the name of the picture; one is 1440 x 900 unless it says so."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def command(name: str, out: Path) -> list[str]:
+    """The words of the command line that makes a picture."""
+    return ["shot", str(out), *shlex.split(SHOTS[name].format(assets=ASSETS.as_posix()))]
+
+
+def make(name: str) -> str:
+    """Take one picture, make it small and put it in its place; returns what went wrong, or ""."""
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch) / f"{name}.png"
+        # Settings of the person who calls this, such as a saved layout, stay out of the picture.
+        environment = {**os.environ, "XDG_CONFIG_HOME": scratch, "QT_QPA_PLATFORM": "offscreen"}
+        words = [sys.executable, "-m", "explorer.cli", *command(name, raw)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["no message"])[-1]
+        picture = cv2.imread(str(raw), cv2.IMREAD_COLOR)
+        if picture is None:
+            return "the picture could not be read again"
+        size = write_small(FOLDER / f"{name}.png", np.asarray(picture, np.uint8))
+    return "" if size < LIMIT else f"{size:,} bytes are more than {LIMIT:,}"
+
+
+def write_small(path: Path, picture: Bytes) -> int:
+    """Write a picture (H, W, 3) BGR as a PNG of 256 colours; returns its size in bytes."""
+    from PySide6.QtGui import QImage, qRgb
+
+    index, colours = quantised(picture)
+    height, width = index.shape
+    image = QImage(
+        np.ascontiguousarray(index).data, width, height, width, QImage.Format.Format_Indexed8
+    )
+    image.setColorTable([qRgb(int(r), int(g), int(b)) for b, g, r in colours])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not image.save(str(path), "PNG", 0):
+        raise OSError(f"{path} cannot be written")
+    return path.stat().st_size
+
+
+def quantised(picture: Bytes) -> tuple[Bytes, Bytes]:
+    """Index image (H, W) and colours (at most 256, 3) of a picture (H, W, 3).
+
+    The most frequent colours stay exact, so that flat planes and letters do; the rest are means.
+    """
+    flat = picture.reshape(-1, 3)
+    found, where, counts = np.unique(flat, axis=0, return_inverse=True, return_counts=True)
+    often = counts.argsort()[::-1]
+    exact, rest = found[often[:EXACT]], found[often[EXACT:]]
+    if len(rest) <= 256 - EXACT:
+        colours = np.concatenate([exact, rest])
+    else:
+        cv2.setRNGSeed(0)
+        weight = np.sqrt(counts[often[EXACT:]])
+        draw = np.random.default_rng(0).choice(len(rest), 20_000, p=weight / weight.sum())
+        stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 20, 0.5)
+        points = rest[draw].astype(np.float32)
+        start = np.zeros(0, np.int32)
+        means = cv2.kmeans(points, 256 - EXACT, start, stop, 1, cv2.KMEANS_PP_CENTERS)[2]
+        colours = np.concatenate([exact, means.round().astype(np.uint8)])
+    nearest = np.empty(len(found), np.uint8)
+    for part in range(0, len(found), 4096):
+        some = found[part : part + 4096].astype(np.float32)
+        distance = np.square(some[:, None] - colours[None].astype(np.float32)).sum(2)
+        nearest[part : part + 4096] = distance.argmin(1)
+    return nearest[where.reshape(-1)].reshape(picture.shape[:2]), colours
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Make the named pictures, or all."""
+    parser = argparse.ArgumentParser(prog="python -m docs.pictures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SHOTS))
+    names = parser.parse_args(words).names or list(SHOTS)
+    wrong = [name for name in names if name not in SHOTS]
+    if wrong:
+        parser.error(f"no picture {wrong[0]!r}; there are {', '.join(SHOTS)}")
+    failed = 0
+    for name in names:
+        problem = make(name)
+        failed += bool(problem)
+        path = FOLDER / f"{name}.png"
+        size = f"{path.stat().st_size / 1024:.0f} KiB" if path.is_file() else "not made"
+        print(f"{name:16} {problem or size}", flush=True)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
