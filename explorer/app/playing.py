@@ -106,6 +106,14 @@ class Playing(QObject):
         if self._window.timeline is not None:
             self._window.timeline.show_position(position)
 
+    @Slot(int)
+    def toggle_mark(self, position: int) -> None:
+        """Keep a recorded step however long the run, or let it go with the others."""
+        timeline = self._window.runner.timeline
+        if 0 <= position < len(timeline):
+            timeline.mark(position, on=position not in timeline.marks())
+            self._window.timeline.set_marks(timeline.marks())
+
     @Slot()
     def on_end(self) -> None:
         """The clip is over."""

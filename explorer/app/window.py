@@ -274,6 +274,7 @@ class Window(QMainWindow):
 
         self.timeline = TimelineBar(self.bar)
         self.timeline.scrubbed.connect(self.playing.scrub)
+        self.timeline.mark_toggled.connect(self.playing.toggle_mark)
         self.timeline.set_theme(self.theme)
         self.bar.addWidget(self.timeline)
         self.awake = True
@@ -410,7 +411,8 @@ class Window(QMainWindow):
     @Slot()
     def _grow_timeline(self) -> None:
         if self.timeline is not None:
-            self.timeline.set_steps(self.runner.timeline.steps())
+            recorded = self.runner.timeline
+            self.timeline.set_steps(recorded.steps(), recorded.marks())
 
     def show_times(self, frame: Frame, draw_ms: float) -> None:
         """Milliseconds of the frame on the screen, for the status bar."""
