@@ -380,24 +380,211 @@ def losses(artefacts: list[Any]) -> np.ndarray[Any, Any]:
     return [a for a in artefacts if a.name == "loss/terms"][-1].y[0]
 
 
-def test_the_loss_falls_and_every_layer_shows_three_matrices() -> None:
+def test_the_loss_falls() -> None:
     artefacts = drive(an_engine(SMALL), SMALL)
     total = losses(artefacts)
     assert len(total) == 4
     assert (np.diff(total) < 0).all()
-    last = {a.name: a for a in artefacts}
-    for name in ("conv1_1", "conv5_1"):
-        style, canvas, difference = (
-            last[f"gram/{name} {k}"] for k in ("style", "canvas", "difference")
-        )
-        assert isinstance(style, Matrix)
-        assert style.rows == canvas.rows == difference.rows
-        assert np.allclose(difference.values, canvas.values - style.values, atol=1e-4)
-        assert difference.scale == "diverging"
-    curve = last["loss/terms"]
+    curve = artefacts[-2]
     assert isinstance(curve, Curve)
     assert curve.log
     assert "conv1_1" in curve.note
+
+
+def test_every_layer_shows_style_canvas_content_and_difference_in_one_row() -> None:
+    artefacts = drive(an_engine(SMALL), SMALL)
+    grams = [a for a in artefacts if isinstance(a, Matrix)]
+    parts = ("style", "canvas", "content", "difference")
+    layers = [f"conv{b}_1" for b in range(1, 6)]
+    assert [a.item for a in grams if a.step == 0] == [f"{n} {k}" for n in layers for k in parts]
+    first = {a.item: a for a in grams if a.step == 0}
+    last = {a.item: a for a in grams}
+    for name in layers:
+        style, canvas, content, difference = (last[f"{name} {k}"] for k in parts)
+        assert style.rows == canvas.rows == content.rows == difference.rows
+        assert {a.share for a in (style, canvas, content)} == {name}
+        assert {a.scale for a in (style, canvas, content)} == {"sequential"}  # after ReLU
+        assert {a.own_scale for a in (style, canvas, content)} == {False}
+        assert difference.own_scale
+        assert difference.scale == "diverging"
+        assert np.allclose(difference.values, canvas.values - style.values, atol=1e-4)
+        # The canvas starts as the content, and does not stay so.
+        assert np.allclose(first[f"{name} canvas"].values, content.values, rtol=1e-4, atol=1e-6)
+        assert not np.allclose(canvas.values, content.values, rtol=1e-2)
+
+
+def test_signed_features_get_one_diverging_scale() -> None:
+    params = replace(SMALL, features="efficientnet-lite0", steps=1)
+    artefacts = drive(an_engine(params), params)
+    scales = {(a.share, a.scale) for a in artefacts if isinstance(a, Matrix) and not a.own_scale}
+    assert len(scales) == 5
+    assert ("_act0", "sequential") in scales
+    assert ("_blocks.15", "diverging") in scales
+
+
+def test_spectra_are_the_eigenvalues_of_the_shown_matrices() -> None:
+    artefacts = {a.name: a for a in drive(an_engine(SMALL), SMALL)}
+    for name in ("conv1_1", "conv5_1"):
+        curve = artefacts[f"spectrum/{name}"]
+        assert isinstance(curve, Curve)
+        assert curve.log
+        assert curve.series == ("style", "canvas", "content")
+        for series, y in zip(curve.series, curve.y, strict=True):
+            values = artefacts[f"gram/{name} {series}"].values.astype(np.float64)
+            expected = np.linalg.eigvalsh((values + values.T) / 2)[::-1]
+            floor = curve.y[0].max() * 1e-6
+            assert np.allclose(y, np.maximum(expected, floor), rtol=1e-3, atol=2 * floor)
+
+
+def test_a_spectrum_takes_no_more_units_than_its_cost_allows() -> None:
+    params = replace(SMALL, steps=1, units=512)
+    artefacts = {a.name: a for a in drive(an_engine(params), params)}
+    assert artefacts["gram/conv4_1 style"].values.shape == (512, 512)
+    assert artefacts["spectrum/conv4_1"].y.shape == (3, 64)
+
+
+def test_other_units_show_style_and_content_again() -> None:
+    def fewer(step: int, params: StyleParams) -> StyleParams:
+        return replace(params, units=5) if step >= 2 else params
+
+    artefacts = drive(an_engine(SMALL), SMALL, fewer)
+    shown = [(a.step, len(a.rows)) for a in artefacts if a.name == "gram/conv2_1 content"]
+    assert shown == [(0, 48), (2, 5)]
+
+
+# -- reconstruction
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("side", ["content", "style"])
+def test_each_layer_can_be_rebuilt_from_noise_and_the_canvas_says_which(
+    side: str, depth: int
+) -> None:
+    params = replace(
+        SMALL, steps=8, start="noise", reconstruct=side, content_block=depth, style_block=depth
+    )
+    artefacts = drive(an_engine(params), params)
+    curve = next(a for a in reversed(artefacts) if a.name == "loss/terms")
+    names = [f"conv{depth}_2"] if side == "content" else [f"conv{b}_1" for b in range(1, depth + 1)]
+    rows = ["content"] if side == "content" else names
+    mean = np.mean([curve.y[curve.series.index(row)] for row in rows], axis=0)
+    assert mean[-1] < 0.7 * mean[0]
+    note = next(a for a in reversed(artefacts) if a.name == "pictures/canvas").note
+    assert note.startswith(f"{side} of {' to '.join(dict.fromkeys((names[0], names[-1])))} alone")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_style_layers_above_the_chosen_one_do_not_count(depth: int) -> None:
+    objective = an_objective()
+    some = replace(StyleParams(), reconstruct="style", smooth=0.0, style_block=depth)
+    deeper = tuple(1.0 if b < depth else 4.0 for b in range(5))
+    result = objective(pixels(4), some)
+    assert float(objective(pixels(4), replace(some, layers=deeper)).total) == float(result.total)
+    expected = 10.0 * np.mean([result.terms[name] for name in LAYERS[:depth]])
+    assert float(result.total) == pytest.approx(expected, rel=1e-12)
+
+
+def test_all_layers_at_once_are_what_each_is_alone() -> None:
+    params = replace(SMALL, steps=3, reconstruct="each layer")
+    artefacts = drive(an_engine(params), params)
+    last = {a.name: a for a in artefacts}
+    content, style = last["pictures/content layers"], last["pictures/style layers"]
+    assert content.labels == tuple(f"conv{b}_2" for b in range(1, 6))
+    assert style.labels == ("conv1_1", *(f"conv1_1 to conv{b}_1" for b in range(2, 6)))
+    assert content.image.shape == style.image.shape
+    assert content.image.shape[0] == 5
+    for name in ("loss/content layers", "loss/style layers"):
+        y = last[name].y
+        assert y.shape == (5, 3)
+        assert (y[:, -1] < y[:, 0]).all()
+    for side, batch in (("content", content), ("style", style)):
+        for depth in (1, 4):
+            alone = replace(
+                SMALL, steps=3, size=64, start="noise", reconstruct=side,
+                content_block=depth, style_block=depth,
+            )  # fmt: skip
+            canvas = [a for a in drive(an_engine(alone), alone) if a.name == "pictures/canvas"][
+                -1
+            ].image
+            apart = np.abs(batch.image[depth - 1].astype(int) - canvas.astype(int))
+            assert apart.mean() < 1.0, (side, depth)
+
+
+def test_tiles_follow_the_live_weights() -> None:
+    def smoother(step: int, params: StyleParams) -> StyleParams:
+        return replace(params, smooth=10.0) if step >= 1 else params
+
+    params = replace(SMALL, steps=3, reconstruct="each layer")
+    calm, bent = (
+        [a.image for a in drive(an_engine(params), params, change) if a.item == "style layers"
+         and a.group == "pictures"]
+        for change in (None, smoother)
+    )  # fmt: skip
+    assert np.array_equal(calm[1], bent[1])
+    assert all(not np.array_equal(a, b) for a, b in zip(calm[3], bent[3], strict=True))
+
+
+# -- live knobs
+
+
+CHANGES = {
+    "content": 50.0, "style": 500.0, "layers": (0.0, 0.0, 4.0, 0.0, 0.0), "content_block": 2,
+    "style_block": 2, "smooth": 5.0, "optimiser": "Adam",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_live_knob_bends_the_next_step_and_rebuilds_the_optimiser(name: str) -> None:
+    knobs = StyleParams()
+    calm, bent = descend(3, knobs), descend(3, knobs)
+    before, kept = bent._optimiser, calm._optimiser
+    assert torch.equal(calm.canvas, bent.canvas)
+    calm.step(knobs)
+    bent.step(replace(knobs, **{name: CHANGES[name]}))
+    assert calm._optimiser is kept
+    assert bent._optimiser is not before
+    assert not torch.allclose(calm.canvas, bent.canvas, rtol=1e-4)
+    if name != "optimiser":
+        (state,) = bent._optimiser.state.values()
+        assert state["n_iter"] == 1  # no curvature pair of the old loss is left
+
+
+def test_a_rate_of_adam_changes_without_a_new_optimiser() -> None:
+    knobs = replace(StyleParams(), optimiser="Adam", rate=0.01)
+    descent = descend(2, knobs)
+    before = descent._optimiser
+    descent.step(replace(knobs, rate=0.1))
+    assert descent._optimiser is before
+    assert before.param_groups[0]["lr"] == 0.1
+
+
+# -- clips
+
+
+def test_a_frame_goes_on_from_the_canvas_of_the_one_before() -> None:
+    engine = an_engine(SMALL)
+
+    def run(memory: Tensor | None) -> tuple[list[Any], Tensor]:
+        made = []
+        run = engine.run(INPUTS, SMALL, memory)
+        try:
+            made.append(next(run))
+            while True:
+                made.append(run.send(SMALL))
+        except StopIteration as stop:
+            return made, stop.value.memory
+
+    first, memory = run(None)
+    second, _ = run(memory)
+    shown = [a for a in first if a.name == "pictures/canvas"]
+    again = [a for a in second if a.name == "pictures/canvas"]
+    assert np.array_equal(shown[-1].image, again[0].image)
+    assert "frame before" not in shown[0].note
+    assert all("frame before" in a.note for a in again)
+    assert losses(second)[-1] < losses(first)[-1]
+    other, _ = run(torch.zeros(1, 3, 8, 8))  # the clip's size has changed
+    assert np.array_equal(next(a for a in other if a.name == "pictures/canvas").image,
+                          shown[0].image)  # fmt: skip
 
 
 def test_a_live_knob_bends_the_run_without_restarting_it() -> None:
