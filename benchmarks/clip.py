@@ -32,7 +32,7 @@ def measure(effort: Effort) -> Line:
         live.load({"image": open_clip(path)})
         session: Any = live.runner._session
         torch.set_num_threads(live.threads)
-        for _ in range(effort.count(9, 1)):
+        for _ in range(effort.count(5, 1)):
             bare = bare_rate(session.network, path, frames, effort.device)
             rate = live_rate(live, path, frames)
             ratios.append(rate / bare)

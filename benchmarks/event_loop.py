@@ -61,7 +61,7 @@ class Lateness:
 
 def measure(effort: Effort) -> Line:
     """99th percentile while an engine runs, less that of the idle window just before it."""
-    seconds = effort.count(8.0, 0.4)
+    seconds = effort.count(6.0, 0.4)
     above: dict[str, Any] = {}
     idle: list[float] = []
     application()
@@ -89,9 +89,7 @@ def usable(name: str, store: WeightStore) -> bool:
     return name != "dcgan" or store.status("dcgan-faces") != "missing"
 
 
-def one(
-    name: str, seconds: float, device: str, settings: Path
-) -> tuple[list[float], list[float]]:
+def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[float], list[float]]:
     """The real window with one engine: idle, then busy without a pause."""
     window = Window(settings=Settings(settings), engine=name, device=device)
     lateness = Lateness()
@@ -121,7 +119,9 @@ def keep_busy(window: Any, name: str) -> None:
     row = window.row
     if "image" in row.inputs:
         clip = read_input("image", assets() / "bunny.mp4")
-        window.runner.source_ended.connect(lambda: window.runner.run_inputs({"image": clip}, playing=True))
+        window.runner.source_ended.connect(
+            lambda: window.runner.run_inputs({"image": clip}, playing=True)
+        )
         window.runner.run_inputs({"image": clip}, playing=True)
     else:
         window.runner.idle.connect(window.runner.run_again)

@@ -17,7 +17,9 @@ from explorer.core.paths import assets
 from explorer.core.registry import Row, table
 from explorer.core.timeline import Timeline
 
-CAP = 16 * 2**20  # bytes of the timeline: full long before the warm-up ends, so that it hides nothing
+CAP = (
+    16 * 2**20
+)  # bytes of the timeline: full long before the warm-up ends, so that it hides nothing
 EVERY = 25  # frames between two looks at the size
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -37,10 +38,10 @@ class Kept:
 
 @dataclass(slots=True)
 class Seen:
-    """What a sweep noted of one module: raw numbers stay on the device until they are asked for."""
+    """What a sweep noted of one module: the sample stays on the device until it is asked for."""
 
     shape: tuple[int, ...]
-    numbers: Tensor | None
+    sample: Tensor | None
     calls: int = 1
 
 
@@ -91,7 +92,6 @@ class Capture:
         for module in modules.values():
             if not _has_children(module):
                 self._handles.append(module.register_forward_pre_hook(self._enter))
-                self._handles.append(module.register_forward_hook(self._stop_backward))
         names = dict.fromkeys([e.point for e in wanted[1]] + [v.point for v in wanted[0]])
         for name in names:
             if name not in modules:
@@ -168,16 +168,24 @@ class Capture:
 
     def statistics(self) -> tuple[LayerStatistics, ...]:
         """The rows of the last sweep, in one transfer from the device."""
-        named = [(name, s) for name, s in self.seen.items() if s.numbers is not None]
+        named = [(name, s, s.sample) for name, s in self.seen.items() if s.sample is not None]
         if not named:
             return ()
-        table = torch.stack([s.numbers for _, s in named if s.numbers is not None]).tolist()
+        lengths = [len(sample) for _, _, sample in named]
+        flat = torch.cat([sample for _, _, sample in named]).cpu().numpy()
+        # One pass over all samples: eight small operations a layer took longer than its capture.
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        size = np.abs(flat)
+        with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
+            sums = [np.add.reduceat(v, starts, dtype=np.float64) for v in (flat, flat == 0, size)]
+        means = np.stack(sums, 1) / np.array(lengths)[:, None]
+        table = np.column_stack([means, np.maximum.reduceat(size, starts)]).tolist()
         return tuple(
             LayerStatistics(
                 name, s.shape, mean, zeros, finite=magnitude - magnitude == 0.0,
                 activity=magnitude / peak if peak > 0 else 0.0, calls=s.calls,
             )
-            for (name, s), (mean, zeros, magnitude, peak) in zip(named, table, strict=True)
+            for (name, s, _), (mean, zeros, magnitude, peak) in zip(named, table, strict=True)
         )  # fmt: skip
 
     def tensor(self, handle: Handle) -> Kept | None:
@@ -258,8 +266,8 @@ class Capture:
             if x is None:
                 return
             before = self.seen.get(name)
-            numbers = _numbers(x) if leaf else None
-            self.seen[name] = Seen(tuple(x.shape), numbers, before.calls + 1 if before else 1)
+            sample = _sample(x) if leaf and x.numel() else None
+            self.seen[name] = Seen(tuple(x.shape), sample, before.calls + 1 if before else 1)
             if leaf:
                 self._geometry.leave(module, args[0] if args else None, x)
             place = self._geometry.of(x)
@@ -269,19 +277,19 @@ class Capture:
         return hook
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        """Before any leaf: stop here if asked to, and note where the picture enters the network."""
+        """Before any leaf: stop here if asked to, in the backward pass too, and note where the
+        picture enters the network."""
         if self._cancelled():
             raise Cancelled
         x = args[0] if args else None
+        # Not on leaves of the graph: an optimised canvas outlives the run, and so would the hooks.
+        if isinstance(x, Tensor) and x.requires_grad and not x.is_leaf:
+            x.register_hook(self._stop_gradient)  # type: ignore[no-untyped-call]
         affine = placed(x) if isinstance(x, Tensor) else None
         if affine is not None and isinstance(x, Tensor):
             self._root = affine
             if self._sweep_handles:
                 self._geometry.enter(x)
-
-    def _stop_backward(self, module: nn.Module, args: Any, out: Any) -> None:
-        if isinstance(out, Tensor) and out.requires_grad:
-            out.register_hook(self._stop_gradient)  # type: ignore[no-untyped-call]
 
     def _stop_gradient(self, gradient: Tensor) -> None:
         if self._cancelled():
@@ -312,11 +320,9 @@ def _has_children(module: nn.Module) -> bool:
     return next(module.children(), None) is not None
 
 
-def _numbers(x: Tensor) -> Tensor:
-    """(mean, share of zeros, mean and largest magnitude) of a strided sample, on the device."""
-    taken = strided(x.detach(), 1024).float()
-    size = taken.abs()
-    return torch.stack([taken.mean(), (taken == 0).float().mean(), size.mean(), size.max()])
+def _sample(x: Tensor) -> Tensor:
+    """A strided sample as a copy (float32), on the device: an in-place ReLU may follow."""
+    return strided(x.detach(), 1024).to(torch.float32, copy=True)
 
 
 def _edited(out: Any, edits: Sequence[Edit]) -> Any:
