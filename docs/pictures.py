@@ -1,7 +1,7 @@
-"""Make every picture of the documentation with the real program: `python -m docs.pictures [NAME ...]`.
+"""Every picture of the documentation, made by the real program: `python -m docs.pictures [NAME]`.
 
-Each picture is one `layerscope shot`; its words stand in ``SHOTS`` and nothing is drawn by hand.
-The faces and the VGG-16 convolutions must be there: `layerscope weights fetch vgg16-hed dcgan-faces`.
+Each is one `layerscope shot`, whose words stand in ``SHOTS``; nothing is drawn by hand. The faces
+and VGG-16 must be there: `layerscope weights fetch vgg16-hed dcgan-faces`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,8 @@ FOLDER = HERE / "pictures"
 ASSETS = HERE.parent / "assets"
 WEIGHTS = ("vgg16-hed", "dcgan-faces")
 LIMIT = 300_000  # bytes of one picture
-EXACT = 96  # colours kept as they are: the planes, letters and lines of the window
+EXACT = 64  # colours kept as they are: the planes, letters and lines of the window
+DITHER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 
 SHOTS: dict[str, str] = {
     "classify": "{assets}/chelsea.png --engine classify",
@@ -38,7 +40,7 @@ SHOTS: dict[str, str] = {
     "dcgan": "--engine dcgan --size 1600x1000",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
-"""Arguments of `layerscope shot` by the name of the picture; one is 1440 x 900 unless it says so."""
+"""Arguments of `layerscope shot` by the name of the picture; 1440 x 900 unless it says so."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -66,47 +68,70 @@ def make(name: str) -> str:
 
 
 def write_small(path: Path, picture: Bytes) -> int:
-    """Write a picture (H, W, 3) BGR as a PNG of 256 colours; returns its size in bytes."""
+    """Write a picture (H, W, 3) BGR as a PNG; returns its size in bytes.
+
+    In all its colours where that is below the limit, else in 256.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    how = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_ALL_FILTERS]
+    done, whole = cv2.imencode(".png", picture, how)
+    if done and whole.nbytes < LIMIT:
+        path.write_bytes(whole.tobytes())
+    else:
+        write_indexed(path, picture)
+    return path.stat().st_size
+
+
+def write_indexed(path: Path, picture: Bytes) -> None:
+    """Write a picture (H, W, 3) BGR as a PNG of 256 colours."""
     from PySide6.QtGui import QImage, qRgb
 
     index, colours = quantised(picture)
     height, width = index.shape
-    image = QImage(
-        np.ascontiguousarray(index).data, width, height, width, QImage.Format.Format_Indexed8
-    )
+    data = np.ascontiguousarray(index).data
+    image = QImage(data, width, height, width, QImage.Format.Format_Indexed8)
     image.setColorTable([qRgb(int(r), int(g), int(b)) for b, g, r in colours])
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not image.save(str(path), "PNG", 0):
         raise OSError(f"{path} cannot be written")
-    return path.stat().st_size
 
 
 def quantised(picture: Bytes) -> tuple[Bytes, Bytes]:
     """Index image (H, W) and colours (at most 256, 3) of a picture (H, W, 3).
 
-    The most frequent colours stay exact, so that flat planes and letters do; the rest are means.
+    The most frequent colours stay exact, so that flat planes and letters do; the rest are means,
+    with an ordered dither against bands in the colour bars and photos.
     """
     flat = picture.reshape(-1, 3)
     found, where, counts = np.unique(flat, axis=0, return_inverse=True, return_counts=True)
     often = counts.argsort()[::-1]
-    exact, rest = found[often[:EXACT]], found[often[EXACT:]]
+    exact, rest = found[often[:EXACT]], often[EXACT:]
     if len(rest) <= 256 - EXACT:
-        colours = np.concatenate([exact, rest])
-    else:
-        cv2.setRNGSeed(0)
-        weight = np.sqrt(counts[often[EXACT:]])
-        draw = np.random.default_rng(0).choice(len(rest), 20_000, p=weight / weight.sum())
-        stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 20, 0.5)
-        points = rest[draw].astype(np.float32)
-        start = np.zeros(0, np.int32)
-        means = cv2.kmeans(points, 256 - EXACT, start, stop, 1, cv2.KMEANS_PP_CENTERS)[2]
-        colours = np.concatenate([exact, means.round().astype(np.uint8)])
-    nearest = np.empty(len(found), np.uint8)
-    for part in range(0, len(found), 4096):
-        some = found[part : part + 4096].astype(np.float32)
-        distance = np.square(some[:, None] - colours[None].astype(np.float32)).sum(2)
-        nearest[part : part + 4096] = distance.argmin(1)
-    return nearest[where.reshape(-1)].reshape(picture.shape[:2]), colours
+        colours = found[often]
+        return nearest(found, colours)[where.reshape(-1)].reshape(picture.shape[:2]), colours
+    cv2.setRNGSeed(0)
+    weight = np.sqrt(counts[rest])
+    draw = np.random.default_rng(0).choice(rest, 20_000, p=weight / weight.sum())
+    stop = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 20, 0.5)
+    points, start = found[draw].astype(np.float32), np.zeros(0, np.int32)
+    means = cv2.kmeans(points, 256 - EXACT, start, stop, 1, cv2.KMEANS_PP_CENTERS)[2]
+    colours = np.concatenate([exact, means.round().astype(np.uint8)])
+    index = nearest(found, colours)[where.reshape(-1)]
+    loose = np.flatnonzero(index >= EXACT)
+    y, x = np.divmod(loose, picture.shape[1])
+    noise = (DITHER[y % 4, x % 4][:, None] - 7.5) * 0.5
+    index[loose] = nearest(flat[loose] + noise, colours)
+    return index.reshape(picture.shape[:2]), colours
+
+
+def nearest(points: npt.NDArray[Any], colours: Bytes) -> Bytes:
+    """Index (N,) of the nearest of the ``colours`` (K, 3) to each of the points (N, 3)."""
+    table = colours.astype(np.float32)
+    found = np.empty(len(points), np.uint8)
+    for part in range(0, len(points), 65536):
+        some = points[part : part + 65536].astype(np.float32)
+        distance = np.square(table).sum(1) - 2 * some @ table.T
+        found[part : part + 65536] = distance.argmin(1)
+    return found
 
 
 def main(words: Sequence[str] | None = None) -> int:
