@@ -84,7 +84,11 @@ class Cards(QObject):
         if failure.kind == "weights" and failure.weights:
             self.missing_weights(failure)
         elif failure.kind == "knob":
-            self._window.say(" ".join(filter(None, (failure.cause, failure.remedy))))
+            words = " ".join(filter(None, (failure.cause, failure.remedy)))
+            if self._window.room.opened is None and self._window.room.start_with_defaults():
+                self._window.toast.show_text(f"{words}. Opened with its defaults", "warning")
+            else:
+                self._window.say(words)
         elif failure.kind == "input":
             again = self._window.run_inputs
             self.input_refused(failure.what, failure.cause, again, failure.remedy, failure.details)

@@ -41,7 +41,7 @@ TALL = 820  # px: from here on the right column has room for three docks one abo
 NARROW = 400  # px: four buttons of a card do not fit side by side
 COLUMN = 400  # px: in a narrower dock two items do not fit side by side
 # Share of the window's height above and below the maps, by task layout and by what there is.
-SHARES = {"style": (0.27, 0.42)}  # four pictures in a row, and a row of Gram matrices a layer
+SHARES = {"style": (0.46, 0.22)}  # pictures and Gram matrices side by side are what it is about
 BOTH, BELOW = (0.32, 0.38), (0.42, 0.28)
 INPUT_SHARE = {1: 1.0, 2: 0.55, 3: 0.4}  # of the right column's height, by its number of docks
 
@@ -315,7 +315,7 @@ class EngineDocks:
 
     def _side_widths(self) -> tuple[int, int]:
         wide = self._window.width()
-        return max(230, min(270, wide // 5)), max(250, min(330, wide // 4))
+        return max(240, min(290, wide // 5)), max(250, min(330, wide // 4))
 
     def _columns(self) -> int:
         """Docks side by side for which there is room between the two side columns."""

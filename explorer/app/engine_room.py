@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Slot
@@ -88,6 +89,16 @@ class EngineRoom(QObject):
         values = dict(window.settings.values.knobs.get(row.name, {})) | dict(window.asked.knobs)
         window.runner.open(row, values, window.device, window.seed)
         window.sources.use(row, window.settings.values.sources.get(row.name))
+
+    def start_with_defaults(self) -> bool:
+        """Forget knobs kept from last time that fit no more; False when there were none."""
+        window = self._window
+        kept = window.settings.values.knobs.pop(window.row.name, {})
+        asked, window.asked = window.asked.knobs, replace(window.asked, knobs={})
+        if not (kept or asked):
+            return False
+        self.start()
+        return True
 
     def first_points(self, row: Row) -> list[str]:
         """Layers to show first: those of last time, else the first worth showing."""

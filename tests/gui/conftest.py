@@ -10,6 +10,7 @@ import pytest
 from fake_runner import FakeRunner
 
 MakeWindow = Callable[..., Any]
+LONG = 120_000  # ms: the first import of torch on a busy machine
 
 
 @pytest.fixture
@@ -42,3 +43,18 @@ def make_window(qtbot: Any, home: Path) -> Iterator[MakeWindow]:
 def window(make_window: MakeWindow) -> Any:
     """A window on the default engine, its sample run."""
     return make_window()
+
+
+@pytest.fixture
+def real_window(make_window: Any, qtbot: Any) -> Any:
+    """A window with the real runner, made by a function; its default engine has run."""
+    from explorer.app.runner import Runner
+
+    def make(**options: Any) -> Any:
+        window = make_window(show=False, runner=Runner(1), **options)
+        window.show()
+        qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=LONG)
+        qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()), timeout=LONG)
+        return window
+
+    return make

@@ -29,21 +29,6 @@ def dock_sizes(window: Any) -> dict[str, tuple[int, int]]:
     return {d.objectName(): (d.width(), d.height()) for d in docks}
 
 
-@pytest.fixture
-def real_window(make_window: Any, qtbot: Any) -> Any:
-    """A window with the real runner, made by a function; its default engine has run."""
-    from explorer.app.runner import Runner
-
-    def make(**options: Any) -> Any:
-        window = make_window(show=False, runner=Runner(1), **options)
-        window.show()
-        qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=LONG)
-        qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()), timeout=LONG)
-        return window
-
-    return make
-
-
 def test_a0_1_final_layout_before_anything_is_loaded(make_window: Any, qtbot: Any) -> None:
     window = make_window(show=False)
     with qtbot.waitSignal(window.painted):
@@ -151,6 +136,39 @@ def test_a3_1_x_ablates_the_unit_and_ctrl_z_undoes(window: Any) -> None:
     window.commands["undo"].trigger()
     assert window.edit_list.texts() == []
     assert window.runner.asked.edits[-1] == ()
+
+
+def test_a3_1_hollow_bars_are_the_scores_before_the_edit(real_window: Any, qtbot: Any) -> None:
+    window = real_window()
+    bars = window.presenter.groups["prediction"].panels["top classes"].bars
+    before = dict(zip(bars.labels, bars.scores.tolist(), strict=True))
+    assert bars.before == {}
+    panel = window.centre.panel()
+    panel.select(3)
+    window.commands["zero-unit"].trigger()
+    qtbot.waitUntil(lambda: bars.scores.tolist() != list(before.values()), timeout=LONG)
+    assert bars.before == pytest.approx(before)
+    assert panel.view.edited_units == (3,)
+    window.commands["undo"].trigger()
+    qtbot.waitUntil(lambda: bars.scores.tolist() == list(before.values()), timeout=LONG)
+    assert bars.before == {}
+    assert panel.view.edited_units == ()
+
+
+def test_a3_1_other_inputs_take_the_hollow_bars_away(real_window: Any, qtbot: Any) -> None:
+    window = real_window()
+    bars = window.presenter.groups["prediction"].panels["top classes"].bars
+    window.centre.panel().select(3)
+    window.commands["zero-unit"].trigger()
+    assert bars.before
+    window.sources.give_pixels("image", np.full((40, 40, 3), 200, np.uint8), "grey")
+    assert bars.before == {}
+
+
+def test_a0_2_the_first_photo_is_one_step_of_the_timeline(real_window: Any, qtbot: Any) -> None:
+    window = real_window()
+    qtbot.wait(400)  # whatever a second run would have added
+    assert len(window.runner.timeline) == 1
 
 
 def test_a3_2_the_strip_of_figures_is_in_the_status_bar(window: Any, qtbot: Any) -> None:

@@ -332,3 +332,18 @@ def test_closing_stops_the_runner_once(make_window: Any) -> None:
     window.close()
     window.close()
     assert window.runner.asked.stopped == 1
+
+
+def test_knobs_of_last_time_that_fit_no_more_do_not_stop_the_engine(
+    make_window: Any, qtbot: Any, home: Path
+) -> None:
+    from explorer.app.runner import Runner
+    from explorer.app.settings import Settings
+
+    settings = Settings()
+    settings.values.knobs["classify"] = {"fit": "as it was called once"}
+    window = make_window(show=False, runner=Runner(1), settings=settings)
+    window.show()
+    qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=120_000)
+    assert "Opened with its defaults" in window.toast.text.text()
+    assert window.knobs.values()["fit"] == "crop"
