@@ -75,6 +75,7 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
 def failure_of(what: str, error: Exception) -> Failure:
     """An exception in words, with a remedy; nothing of the exception itself is kept."""
     from explorer.core.media import MediaError
+    from explorer.core.weights import WeightsError
     from explorer.core.session import EngineFailed
     from explorer.engine import WeightsMissing
     from explorer.params import KnobError
@@ -89,6 +90,6 @@ def failure_of(what: str, error: Exception) -> Failure:
         return Failure("Weights are missing", text, remedy, details, "weights", error.name)
     if isinstance(error, KnobError):
         return Failure("That value does not fit", text, remedy, details, "knob")
-    if isinstance(error, MediaError):
+    if isinstance(error, (MediaError, WeightsError)):
         return Failure("Cannot read that", text, remedy, details, "input")
     return Failure(f"Could not {what}", f"{text}", remedy, details)

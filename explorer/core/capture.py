@@ -54,6 +54,7 @@ class _Point:
     edits: tuple[Edit, ...]
     calls: int = 0
     ever: bool = False
+    units: int = 0
 
 
 class Capture:
@@ -192,6 +193,15 @@ class Capture:
         """The captured sample that a handle names, if it is still there."""
         return self._kept.get((handle.point, handle.call, handle.sample))
 
+    def idle_edits(self) -> tuple[str, ...]:
+        """Edits of units that their module does not have, in words."""
+        return tuple(
+            f"{edit.text()} changes nothing: {point.name} has {point.units} units"
+            for point in self._points.values()
+            for edit in point.edits
+            if point.units and any(unit >= point.units for unit in edit.units)
+        )
+
     def uncalled(self) -> tuple[str, ...]:
         """Captured points whose module has not run since they were hooked."""
         return tuple(p.name for p in self._points.values() if p.views and not p.ever)
@@ -242,6 +252,7 @@ class Capture:
                         self._keep(view, x, point.calls + 1)
             point.calls += 1
             point.ever = True
+            point.units = int(x.shape[1]) if x is not None and x.ndim > 1 else 0
             self.seconds += time.perf_counter() - begun
             return changed if point.edits else None
 

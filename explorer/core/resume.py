@@ -61,7 +61,7 @@ class Resume:
         names = self._replayable(key, active, views)
         patched = [self._modules[name] for name in names]
         for name, module in zip(names, patched, strict=True):
-            module.forward = self._player(name)  # type: ignore[method-assign]
+            module.forward = self._player(name)
         try:
             yield names
         finally:

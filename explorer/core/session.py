@@ -462,6 +462,7 @@ class Session:
             self.capture.sweep(on=False)
             self._swept = time.monotonic()
         notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
+        notes += self.capture.idle_edits()
         self._shown = (batch.frame, batch.step)
         frame = Frame(
             batch.run, batch.frame, batch.step, tuple(batch.artefacts),
