@@ -75,8 +75,8 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
 def failure_of(what: str, error: Exception) -> Failure:
     """An exception in words, with a remedy; nothing of the exception itself is kept."""
     from explorer.core.media import MediaError
-    from explorer.core.weights import WeightsError
     from explorer.core.session import EngineFailed
+    from explorer.core.weights import WeightsError
     from explorer.engine import WeightsMissing
     from explorer.params import KnobError
 
