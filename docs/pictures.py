@@ -31,12 +31,12 @@ DITHER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]
 SHOTS: dict[str, str] = {
     "classify": "{assets}/chelsea.png --engine classify",
     "classify-clip": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.2",
-    "classify-edit": "{assets}/coffee.png --engine classify --capture _conv_head "
-    "--edit _blocks.12:*=scale:0.4",
+    "classify-edit": "{assets}/coffee.png --engine classify --capture _blocks.7 "
+    "--edit _blocks.7:20,21,22,23,24,25=zero",
     "vgg": "{assets}/chelsea.png --engine vgg --capture features.1 --capture features.22",
     "resnet": "--engine resnet --set bypass=3,1 --size 1600x1000",
     "style": "--engine style --steps 60 --size 1600x1000",
-    "fast-weights": "--engine fast-weights",
+    "fast-weights": "--engine fast-weights --size 1600x1000",
     "dcgan": "--engine dcgan --size 1600x1000",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
@@ -116,9 +116,9 @@ def quantised(picture: Bytes) -> tuple[Bytes, Bytes]:
     means = cv2.kmeans(points, 256 - EXACT, start, stop, 1, cv2.KMEANS_PP_CENTERS)[2]
     colours = np.concatenate([exact, means.round().astype(np.uint8)])
     index = nearest(found, colours)[where.reshape(-1)]
-    loose = np.flatnonzero(index >= EXACT)
+    loose = np.flatnonzero((colours[index] != flat).any(1))
     y, x = np.divmod(loose, picture.shape[1])
-    noise = (DITHER[y % 4, x % 4][:, None] - 7.5) * 0.5
+    noise = (DITHER[y % 4, x % 4][:, None] - 7.5) * 0.8
     index[loose] = nearest(flat[loose] + noise, colours)
     return index.reshape(picture.shape[:2]), colours
 
