@@ -68,7 +68,9 @@ class GramViews:
         units = self._units[name]
         if len(units) > MOST:
             units = self._style[name].diagonal().topk(MOST).indices
-        return torch.linalg.eigvalsh(_block(gram, units, self._scales[name]).double()).flip(0)
+        block = _block(gram, units, self._scales[name]).double()
+        found: Tensor = torch.linalg.eigvalsh(block).flip(0)
+        return found
 
     def _spectrum(self, name: str, gram: Tensor, step: int) -> Curve:
         style, content = self._fixed[name]
