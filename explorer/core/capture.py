@@ -63,6 +63,7 @@ class Capture:
     def __init__(self, network: nn.Module, cancelled: Callable[[], bool]) -> None:
         self.network = network
         self.seconds = 0.0
+        self.sweep_seconds = 0.0  # what the last sweep took
         self.seen: dict[str, Seen] = {}
         self._cancelled = cancelled
         self._kept: dict[tuple[str, int, int], Kept] = {}
@@ -115,16 +116,19 @@ class Capture:
 
     def sweep(self, *, on: bool) -> None:
         """Note shapes, places and a sample's statistics of every module in the next pass."""
+        begun = time.perf_counter()
         for handle in self._sweep_handles:
             handle.remove()
         self._sweep_handles = []
         if not on:
+            self.sweep_seconds += time.perf_counter() - begun
             return
         self.seen = {}
         self._places = {}
         for name, module in self.network.named_modules():
             hook = module.register_forward_hook(self._sweeper(name, leaf=not _has_children(module)))
             self._sweep_handles.append(hook)
+        self.sweep_seconds = time.perf_counter() - begun
 
     def remove(self) -> None:
         """Take away every hook."""
@@ -273,6 +277,7 @@ class Capture:
 
     def _sweeper(self, name: str, *, leaf: bool) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, out: Any) -> None:
+            begun = time.perf_counter()
             x = first_tensor(out)
             if x is None:
                 return
@@ -284,6 +289,7 @@ class Capture:
             place = self._geometry.of(x)
             if place is not None:
                 self._places[name] = place
+            self.sweep_seconds += time.perf_counter() - begun
 
         return hook
 

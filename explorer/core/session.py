@@ -477,9 +477,9 @@ class Session:
             return False
         if not self._swept:
             return True
-        return bool(self.statistics_every) and (
-            time.monotonic() - self._swept >= self.statistics_every
-        )
+        # Seldom enough, too, that sweeps take a hundredth of the time where a pass is slow.
+        wait = max(self.statistics_every, 100 * self.capture.sweep_seconds)
+        return bool(self.statistics_every) and time.monotonic() - self._swept >= wait
 
     def _follows(self, frame: int) -> bool:
         """Whether memory of the latest frame serves this one: the same again, or the next."""
