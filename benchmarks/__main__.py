@@ -40,7 +40,7 @@ def apart(name: str, device: str, *, tiny: bool) -> bool:
     command = [sys.executable, "-m", "benchmarks", name, "--here", "--device", device]
     done = subprocess.run(
         [*command, *(["--tiny"] if tiny else [])],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        capture_output=True, text=True, check=False,
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -11,8 +11,8 @@ from benchmarks.line import Effort, Line
 from benchmarks.networks import PREPROCESS, Noise, row
 from benchmarks.peers import all_peers, leaves
 from benchmarks.stage import Stage, stage
-from benchmarks.timing import Pairs, paired
-from benchmarks.visible_layer import clock_name, forward
+from benchmarks.timing import Pairs, clock_name, paired
+from benchmarks.visible_layer import forward
 from explorer.api import prepare
 from explorer.core.capture import Capture
 from explorer.views import View

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from explorer.core.registry import table
 from explorer.core.weights import WeightStore
 
 TICK = 0.005  # s
+WARM = 0.25  # of the time that is measured
 PATIENCE = 120.0  # s
 
 
@@ -35,14 +37,13 @@ class Lateness:
         self._timer.setInterval(round(1000 * TICK))
         self._timer.timeout.connect(self._tick)
 
-    def watch(self, seconds: float, before: Callable[[], None] = lambda: None) -> list[float]:
+    def watch(self, seconds: float) -> list[float]:
         """Let the event loop run for so long; lateness in ms, at each 5 ms that passed."""
         self.late = []
         loop = QEventLoop()
         QTimer.singleShot(round(1000 * seconds), loop.quit)
         self._due = time.perf_counter() + TICK
         self._timer.start()
-        before()
         loop.exec()
         self._timer.stop()
         return self.late
@@ -85,7 +86,7 @@ def measure(effort: Effort) -> Line:
 
 
 def usable(name: str, store: WeightStore) -> bool:
-    """Whether the engine can run: the faces have to be fetched first, the others bring their own."""
+    """Whether the engine can run: the faces have to be fetched first, others bring their own."""
     return name != "dcgan" or store.status("dcgan-faces") != "missing"
 
 
@@ -100,7 +101,9 @@ def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[fl
         opened()
         calm(window)
         rest = lateness.watch(seconds)
-        busy = lateness.watch(seconds, lambda: keep_busy(window, name))
+        keep_busy(window)
+        lateness.watch(WARM * seconds)  # the first frame makes panels, once
+        busy = lateness.watch(seconds)
     finally:
         window.close()
         window.deleteLater()
@@ -114,15 +117,14 @@ def calm(window: Any) -> None:
         Lateness().watch(0.5)
 
 
-def keep_busy(window: Any, name: str) -> None:
+def keep_busy(window: Any) -> None:
     """A clip where the engine takes one picture; the same run again and again elsewhere."""
     row = window.row
     if "image" in row.inputs:
-        clip = read_input("image", assets() / "bunny.mp4")
-        window.runner.source_ended.connect(
-            lambda: window.runner.run_inputs({"image": clip}, playing=True)
-        )
-        window.runner.run_inputs({"image": clip}, playing=True)
+        inputs = {"image": read_input("image", assets() / "bunny.mp4")}
+        play = partial(window.runner.run_inputs, inputs, playing=True)
+        window.runner.source_ended.connect(lambda: play())
+        play()
     else:
         window.runner.idle.connect(window.runner.run_again)
         window.runner.run_again()

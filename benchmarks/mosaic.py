@@ -6,7 +6,7 @@ from benchmarks.fresh import number, number_under_xvfb
 from benchmarks.line import Effort, Line
 from benchmarks.networks import Noise, row
 from benchmarks.stage import SIZE, stage
-from benchmarks.timing import clock, median
+from benchmarks.timing import clock, clock_name, median
 
 LARGE = (1880, 980)
 
@@ -69,8 +69,8 @@ def measure(effort: Effort) -> Line:
             "pyqtgraph": number(PYQTGRAPH, frames, *SIZE),
         },
         detail={
-            "panel_px": list(SIZE), "large_panel_px": list(LARGE), "large_panel_ms": round(large, 2),
-            "clock": "wall" if effort.device.startswith("cuda") else "CPU of all threads",
+            "panel_px": list(SIZE), "large_panel_px": list(LARGE),
+            "large_panel_ms": round(large, 2), "clock": clock_name(effort.device),
         },
     )  # fmt: skip
 

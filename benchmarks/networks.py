@@ -1,4 +1,4 @@
-"""Engines made for measuring: real networks with random weights, and ones that do next to nothing."""
+"""Engines made for measuring: real networks with random weights, and ones that do little."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from engines.nn.imagenet import top_scores
 from engines.nn.resnet import ResNet
 from engines.nn.vgg import VGG
 from explorer.api import (
-    IMAGENET_MEAN, IMAGENET_STD, Artefact, Engine, Inputs, Preprocess, Probe, Run, Scores, Text, prepare,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Artefact,
+    Engine,
+    Inputs,
+    Preprocess,
+    Probe,
+    Run,
+    Scores,
+    Text,
+    prepare,
 )  # fmt: skip
 from explorer.core.registry import Row, parse
 from explorer.inputs import ImageInput, Pixels

@@ -49,7 +49,7 @@ def _nnsight(network: nn.Module, layer: str) -> Case | None:
     def case(x: Tensor) -> object:
         with traced.trace(x):
             kept = traced.get(layer).output.save()
-        return kept
+        return kept  # noqa: RET504 -- nnsight rewrites the body of its `with`
 
     return case
 

@@ -1,4 +1,4 @@
-"""Runner, mailbox and real panels in a small window: the way a frame takes, from request to pixels."""
+"""Runner, mailbox and real panels in a small window: a frame's way from request to pixels."""
 
 from __future__ import annotations
 

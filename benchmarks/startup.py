@@ -1,4 +1,4 @@
-"""From the start of the process to a painted window, in CPU seconds; torch must not be there yet."""
+"""From the start of the process to a painted window, in CPU seconds and before torch is there."""
 
 from __future__ import annotations
 

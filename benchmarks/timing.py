@@ -46,6 +46,11 @@ def clock(device: str) -> Callable[[], float]:
     return time.process_time
 
 
+def clock_name(device: str) -> str:
+    """What `clock` counts there."""
+    return "wall" if device.startswith("cuda") else "CPU of all threads"
+
+
 def paired(
     base: Callable[[], object], case: Callable[[], object], count: int, device: str = "cpu"
 ) -> Pairs:

@@ -12,7 +12,7 @@ from benchmarks.line import Effort, Line
 from benchmarks.networks import PREPROCESS, Noise, row
 from benchmarks.peers import layer_peers
 from benchmarks.stage import stage
-from benchmarks.timing import Pairs, paired
+from benchmarks.timing import Pairs, clock_name, paired
 from explorer.api import prepare
 
 LAYER = "layer3"
@@ -82,8 +82,3 @@ def peer_ratios(
 
         results[name] = paired(plain, peer, count, device)
     return results
-
-
-def clock_name(device: str) -> str:
-    """What `timing.clock` counts there."""
-    return "wall" if device.startswith("cuda") else "CPU of all threads"
