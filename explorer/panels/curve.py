@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer.kinds import Array, Artefact, Curve
@@ -16,6 +16,7 @@ from explorer.panels.theme import DARK, Theme
 from explorer.panels.wording import number_text
 
 MARKED = 8  # markers along a long line
+LONG = 8000  # points of a line; longer ones are thinned
 ALL_MARKED = 24  # up to this many points each has its marker
 
 
@@ -27,7 +28,10 @@ class CurvePanel(PlotPanel):
         self._lines: list[Any] = []
         self._points: list[Any] = []
         self._marks: dict[str, Any] = {}
+        self._x: Array = np.zeros(0)
+        self._y: Array = np.zeros((0, 0))
         super().__init__(parent, theme=theme)
+        self.plot.box.sigXRangeChanged.connect(self._refine)
 
     def facts(self, artefact: Artefact) -> str:
         """Last value of a single line, else how many lines; points; unit."""
@@ -62,13 +66,13 @@ class CurvePanel(PlotPanel):
         set_log(self.plot, log=log)
         self._match(len(rows))
         x, order = _ascending(artefact.x)
-        for i, row in enumerate(rows):
-            shown = logged(row if order is None else row[order], log=log)
-            self._lines[i].setData(x, shown, connect="finite")
-            self._lines[i].setVisible(i not in self.hidden)
+        self._x = x
+        self._y = logged(rows if order is None else rows[:, order], log=log)
+        self._draw_lines()
+        for i, shown in enumerate(self._y):
             self._mark_points(i, x, shown, alone=len(rows) == 1)
         self._draw_marks(artefact, log=log)
-        self.plot.fit(y=level(logged(rows, log=log)))
+        self.plot.fit(y=level(self._y))
         self.plot.say("" if rows.size else "No points yet")
         self.show_legend(names(artefact, len(rows)))
         self.name_axes(artefact.x_label, artefact.unit or artefact.item)
@@ -77,7 +81,7 @@ class CurvePanel(PlotPanel):
         """Make all lines anew."""
         self._match(0)
         for line in self._marks.values():
-            self.plot.removeItem(line)
+            self.plot.drop(line)
         self._marks = {}
 
     def add_actions(self, menu: QMenu) -> None:
@@ -112,20 +116,32 @@ class CurvePanel(PlotPanel):
 
     def _match(self, count: int) -> None:
         while len(self._lines) > count:
-            self.plot.removeItem(self._lines.pop())
-            self.plot.removeItem(self._points.pop())
+            self.plot.drop(self._lines.pop())
+            self.plot.drop(self._points.pop())
         while len(self._lines) < count:
             i = len(self._lines)
-            line = pg.PlotDataItem(pen=series_pen(i, self.theme), antialias=True)
-            line.setDownsampling(auto=True, method="peak")
+            line = pg.PlotCurveItem(pen=series_pen(i, self.theme), antialias=True, connect="finite")
             colour = series_colour(i, self.theme)
             spots = pg.ScatterPlotItem(
                 symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour
             )
-            self.plot.addItem(line)
-            self.plot.addItem(spots, ignoreBounds=True)
+            self.plot.add(line)
+            self.plot.add(spots, bounds=False)
             self._lines.append(line)
             self._points.append(spots)
+
+    def _draw_lines(self) -> None:
+        """Put the data into the lines: long ones thinned to what the pixels can show."""
+        low, high = self.plot.box.viewRange()[0] if self.plot.zoomed else (-np.inf, np.inf)
+        for i, row in enumerate(self._y):
+            self._lines[i].setData(*thinned(self._x, row, low, high))
+            self._lines[i].setVisible(i not in self.hidden)
+
+    @Slot()
+    def _refine(self) -> None:
+        """A zoom asks for the points that were left out."""
+        if len(self._x) > LONG and self._lines:
+            self._draw_lines()
 
     def _mark_points(self, i: int, x: Array, y: Array, *, alone: bool) -> None:
         """A marker at each of a few points, else at some, staggered between series."""
@@ -147,11 +163,11 @@ class CurvePanel(PlotPanel):
         }
         wanted = {word: place for word, place in wanted.items() if np.isfinite(place)}
         for gone in self._marks.keys() - wanted.keys():
-            self.plot.removeItem(self._marks.pop(gone))
+            self.plot.drop(self._marks.pop(gone))
         for word, place in wanted.items():
             if word not in self._marks:
                 self._marks[word] = self._mark(word)
-                self.plot.addItem(self._marks[word])
+                self.plot.add(self._marks[word])
             line = self._marks[word]
             line.setPos(place)
             line.label.setFormat(f"{word} {number_text(artefact.marks[word])}")
@@ -180,6 +196,27 @@ def level(values: Array) -> tuple[float, float] | None:
     middle = float(finite[0])
     reach = abs(middle) / 2 or 1.0
     return middle - reach, middle + reach
+
+
+def thinned(x: Array, y: Array, low: float, high: float) -> tuple[Array, Array]:
+    """At most `LONG` points of a line: least and greatest value of each stretch from low to high.
+
+    The first and last point stay whatever the window, so that the whole line keeps its extent.
+    """
+    if len(x) <= LONG:
+        return x, y
+    first = max(0, int(np.searchsorted(x, low)) - 1)
+    last = min(len(x), int(np.searchsorted(x, high, side="right")) + 1)
+    inside_x, inside_y = x[first:last], y[first:last]
+    if len(inside_x) > LONG:
+        starts = np.linspace(0, len(inside_x), LONG // 2, endpoint=False).astype(np.int64)
+        both = np.fmin.reduceat(inside_y, starts), np.fmax.reduceat(inside_y, starts)
+        inside_x, inside_y = inside_x[starts].repeat(2), np.stack(both, 1).reshape(-1)
+    ends = slice(0, 1), slice(len(x) - 1, len(x))
+    return (
+        np.concatenate([x[ends[0]], inside_x, x[ends[1]]]),
+        np.concatenate([y[ends[0]], inside_y, y[ends[1]]]),
+    )
 
 
 def _ascending(x: Array) -> tuple[Array, Array | None]:

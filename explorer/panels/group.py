@@ -388,8 +388,9 @@ class GroupPanel(QWidget):
         self._shown = state
         for panel in self.panels.values():
             self._grid.removeWidget(panel)
-            panel.setVisible(panel in shown)
         self._place(shown, columns)
+        for panel in self.panels.values():
+            panel.setVisible(panel in shown)
         self._empty.setVisible(not shown)
         self._empty.setText("All items are hidden." if self.panels else EMPTY)
         out = len(self.panels) - len(shown)

@@ -92,11 +92,11 @@ class HistogramPanel(PlotPanel):
 
     def _match(self, count: int) -> None:
         while len(self._steps) > count:
-            self.plot.removeItem(self._steps.pop())
+            self.plot.drop(self._steps.pop())
         while len(self._steps) < count:
             i = len(self._steps)
             fill = series_colour(i, self.theme)
             fill.setAlpha(150 if i == 0 else 50)
             steps = pg.PlotCurveItem(pen=series_pen(i, self.theme, 1.4), brush=fill)
-            self.plot.addItem(steps)
+            self.plot.add(steps)
             self._steps.append(steps)

@@ -71,7 +71,7 @@ class HypercolumnPanel(PlotPanel):
         super().__init__(parent, theme=theme)
         self._bands.box = self.plot.box
         self._bands.setZValue(-50)
-        self.plot.box.addItem(self._bands, ignoreBounds=True)
+        self.plot.add(self._bands, bounds=False)
 
     def facts(self, artefact: Artefact) -> str:
         """Length, layers, and at which input pixel."""
@@ -111,7 +111,7 @@ class HypercolumnPanel(PlotPanel):
             fill.setAlpha(130)
             self._line.setBrush(fill)
             self._line.setFillLevel(0.0)
-            self.plot.addItem(self._line)
+            self.plot.add(self._line)
         self._bands.bands = self.bands(artefact)
         self._bands.theme = self.theme
         self._bands.update()
@@ -136,7 +136,7 @@ class HypercolumnPanel(PlotPanel):
     def forget(self) -> None:
         """Make the line anew."""
         if self._line is not None:
-            self.plot.removeItem(self._line)
+            self.plot.drop(self._line)
             self._line = None
 
     def add_actions(self, menu: QMenu) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QGraphicsItem, QWidget
 
 from explorer.kinds import Array
 from explorer.panels.panel import Panel, Probed
@@ -22,6 +22,7 @@ Range = tuple[float, float]
 Reading = tuple[int, str, float | None]  # series, words, height in plot coordinates
 CHIP_ROWS = 12
 LINE = 16
+GRID = 46  # opacity of the grid, of 255
 LEGEND_FROM, NAMES_FROM = 190, 200  # px of a panel
 
 
@@ -52,8 +53,10 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         self.name_it(self.labelText, theme)
 
 
-class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
     """A plot that keeps all its data in view until a person zooms, and tells where the mouse is.
+
+    It is made of a view box and two axes: pyqtgraph's own plot item brings seven menus with it.
 
     Signals:
         hovered: (x, y) in plot coordinates, None when the mouse leaves.
@@ -64,17 +67,25 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     clicked = Signal(object)
 
     def __init__(self) -> None:
-        axes = {side: Axis(side) for side in ("left", "bottom")}
-        super().__init__(axisItems=axes)
+        super().__init__()
         self.theme = DARK
-        self.item = self.getPlotItem()
-        self.box = self.item.getViewBox()
-        self.item.setMenuEnabled(False)
-        self.item.hideButtons()
-        self.box.setDefaultPadding(0.04)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.zoomed = False
+        self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
+        self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
+        self.left, self.bottom = Axis("left"), Axis("bottom")
+        whole = pg.GraphicsLayout()
+        whole.setContentsMargins(2, 2, 2, 2)
+        whole.setSpacing(0)
+        whole.addItem(self.left, 0, 0)
+        whole.addItem(self.box, 0, 1)
+        whole.addItem(self.bottom, 1, 1)
+        self.setCentralItem(whole)
+        for axis in (self.left, self.bottom):
+            axis.linkToView(self.box)
+            axis.setGrid(GRID)
+            axis.setZValue(-10)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._words = pg.TextItem("", anchor=(0.5, 0.5))
         self._words.setParentItem(self.box)
         self._words.setFont(font("body"))
@@ -82,21 +93,16 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.rule = pg.InfiniteLine(angle=90)
         self.rule.setZValue(50)
         self.rule.hide()
-        self.addItem(self.rule, ignoreBounds=True)
-        self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
+        self.box.addItem(self.rule, ignoreBounds=True)
         self.viewport().setMouseTracking(True)
 
-    @property
-    def left(self) -> Axis:
-        """The upright axis."""
-        axis: Axis = self.item.getAxis("left")
-        return axis
+    def add(self, item: QGraphicsItem, *, bounds: bool = True) -> None:
+        """Draw ``item`` in plot coordinates; with ``bounds`` the range follows it."""
+        self.box.addItem(item, ignoreBounds=not bounds)
 
-    @property
-    def bottom(self) -> Axis:
-        """The level axis."""
-        axis: Axis = self.item.getAxis("bottom")
-        return axis
+    def drop(self, item: QGraphicsItem) -> None:
+        """Take an item out again."""
+        self.box.removeItem(item)
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
@@ -104,7 +110,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.setBackground(theme.colour("canvas"))
         self.left.set_theme(theme)
         self.bottom.set_theme(theme)
-        self.item.showGrid(x=True, y=True, alpha=0.18)
         self.rule.setPen(pg.mkPen(theme.colour("outline"), width=1))
 
     def reset_zoom(self) -> None:

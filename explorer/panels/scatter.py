@@ -70,10 +70,10 @@ class ScatterPanel(PlotPanel):
     def forget(self) -> None:
         """Make all items anew."""
         for spots in self._spots.values():
-            self.plot.removeItem(spots)
+            self.plot.drop(spots)
         self._spots = {}
         if self._ring is not None:
-            self.plot.removeItem(self._ring)
+            self.plot.drop(self._ring)
             self._ring = None
 
     def reset_zoom(self) -> None:
@@ -126,7 +126,7 @@ class ScatterPanel(PlotPanel):
             pen = pg.mkPen(self.theme.colour("selected"), width=2)
             self._ring = pg.ScatterPlotItem(symbol="o", size=14, pen=pen, brush=None)
             self._ring.setZValue(40)
-            self.plot.addItem(self._ring, ignoreBounds=True)
+            self.plot.add(self._ring, bounds=False)
         self._ring.setData([float(place[0])], [float(place[1])])
         self._ring.show()
 
@@ -141,7 +141,7 @@ class ScatterPanel(PlotPanel):
         size = 8 if count < 500 else 6 if count < 5000 else 4
         edge = pg.mkPen(self.theme.colour("canvas", 160), width=0.5)
         spots = pg.ScatterPlotItem(symbol=marker(index), size=size, pen=edge, brush=colour)
-        self.plot.addItem(spots, ignoreBounds=True)
+        self.plot.add(spots, bounds=False)
         return spots
 
     def _fit(self, artefact: Scatter, points: Array) -> None:
