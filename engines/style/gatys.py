@@ -150,7 +150,8 @@ class Gatys(Engine[StyleParams]):
         return torch.rand(content.shape, generator=generator).to(content.device)
 
     def _about(self, params: StyleParams) -> str:
-        text = f"features: {_ABOUT[self._weights]}"
+        chosen = " (auto)" if params.features == "auto" else ""
+        text = f"features{chosen}: {_ABOUT[self._weights]}"
         if params.features == "auto" and self._weights == "efficientnet-lite0":
             text += "; better with VGG: layerscope weights fetch vgg16-hed"
         return text
