@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
+    QFileDialog,
     QFrame,
     QGridLayout,
     QLabel,
@@ -25,7 +26,7 @@ from explorer.kinds import Array, Artefact, Image, Matrix
 from explorer.panels import panel_class
 from explorer.panels.icons import icon
 from explorer.panels.matrix import MatrixPanel
-from explorer.panels.panel import Panel
+from explorer.panels.panel import Panel, write_whole
 from explorer.panels.picture import ImagePanel, PicturePanel
 from explorer.panels.theme import DARK, SPACE_M, SPACE_XS, Theme
 from explorer.views import grid_columns
@@ -211,13 +212,22 @@ class GroupPanel(QWidget):
             OSError: the suffix is neither, or the file cannot be written.
         """
         path = Path(path)
-        if path.suffix.lower() == ".npz":
-            with path.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **self.arrays())
-        elif path.suffix.lower() != ".png":
+        if path.suffix.lower() not in (".png", ".npz"):
             raise OSError(f"cannot write {path.name}: use .png or .npz")
-        elif not self.picture(2).save(str(path), "PNG"):
-            raise OSError(f"cannot write {path}")
+        write_whole(path, self.picture(2) if path.suffix.lower() == ".png" else self.arrays())
+
+    def ask_and_save(self) -> None:
+        """Ask for a file and write the whole group to it."""
+        kinds = "Picture (*.png);;Arrays (*.npz)"
+        path, _ = QFileDialog.getSaveFileName(self, "Export the whole group", "group.png", kinds)
+        if not path:
+            return
+        try:
+            self.save(path)
+        except OSError as error:
+            self.said.emit(str(error))
+        else:
+            self.said.emit(f"Wrote {path}")
 
     # -- layout --------------------------------------------------------------------------------
 
@@ -253,9 +263,12 @@ class GroupPanel(QWidget):
         if others:
             minus = menu.addMenu("Difference with")
             for other in others:
-                minus.addAction(other, lambda other=other: self.show_difference(item, other))
+                action = minus.addAction(other)
+                action.triggered.connect(lambda _=False, o=other: self.show_difference(item, o))
         if item in self.differences:
             menu.addAction("Remove", lambda: self.remove(item))
+        menu.addSeparator()
+        menu.addAction("Export the whole group…", self.ask_and_save)
         return menu
 
     def remove(self, item: str) -> None:
@@ -438,7 +451,8 @@ def preferred_aspect(artefact: Artefact | None) -> float:
     """Width over height that an artefact is best seen at, header and labels included."""
     if isinstance(artefact, Matrix):
         rows, columns = artefact.values.shape[-2:]
-        return min(max(columns / max(1, rows), 0.7), 2.5)
+        return float(min(max(columns / max(1, rows), 0.7), 2.5))
     if isinstance(artefact, Image):
-        return min(max(artefact.image.shape[-2] / artefact.image.shape[-3], 0.6), 2.0)
+        height, width = artefact.image.shape[-3:-1]
+        return float(min(max(width / height, 0.6), 2.0))
     return WIDE.get(type(artefact).__name__, 1.3)

@@ -54,7 +54,7 @@ class Content:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of every plane."""
-        return self.planes[0].shape if self.planes else (0, 0)  # type: ignore[return-value]
+        return self.planes[0].shape if self.planes else (0, 0)
 
 
 class MatrixView(QWidget):
@@ -396,7 +396,7 @@ def averaged(plane: Array, size: tuple[int, int]) -> Array:
 
     An exact area average at any ratio takes ten times as long.
     """
-    made = np.ascontiguousarray(plane, np.float32)
+    made: Array = np.ascontiguousarray(plane, np.float32)
     while min(made.shape) > 1 and made.shape[1] >= 2 * size[0] and made.shape[0] >= 2 * size[1]:
         rows, columns = made.shape[0] // 2, made.shape[1] // 2
         made = cv2.resize(

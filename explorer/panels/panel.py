@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,17 +184,7 @@ class Panel(QWidget):
             return
         if suffix not in (".png", ".npz"):
             raise OSError(f"cannot write {path.name}: use .png, .svg or .npz")
-        file = QSaveFile(str(path))
-        if not file.open(QIODevice.OpenModeFlag.WriteOnly):
-            raise OSError(f"cannot write {path}: {file.errorString()}")
-        if suffix == ".png":
-            written = QImageWriter(file, QByteArray(b"png")).write(self.picture(2))
-        else:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, allow_pickle=False, **self.arrays())
-            written = file.write(buffer.getvalue()) == buffer.tell()
-        if not (written and file.commit()):
-            raise OSError(f"cannot write {path}: {file.errorString()}")
+        write_whole(path, self.picture(2) if suffix == ".png" else self.arrays())
 
     def copy(self) -> None:
         """Put the picture on the clipboard."""
@@ -238,3 +229,22 @@ class Panel(QWidget):
             self.said.emit(str(error))
         else:
             self.said.emit(f"Wrote {path}")
+
+
+def write_whole(path: Path, shown: QImage | Mapping[str, Array]) -> None:
+    """Write a picture as PNG, or arrays as NPZ; the file is there whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file = QSaveFile(str(path))
+    if not file.open(QIODevice.OpenModeFlag.WriteOnly):
+        raise OSError(f"cannot write {path}: {file.errorString()}")
+    if isinstance(shown, QImage):
+        written = QImageWriter(file, QByteArray(b"png")).write(shown)
+    else:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **shown)
+        written = file.write(buffer.getvalue()) == buffer.tell()
+    if not (written and file.commit()):
+        raise OSError(f"cannot write {path}: {file.errorString()}")
