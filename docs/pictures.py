@@ -36,7 +36,7 @@ SHOTS: dict[str, str] = {
     "vgg": "{assets}/chelsea.png --engine vgg --capture features.1 --capture features.22",
     "resnet": "--engine resnet --set bypass=3,1 --size 1600x1000",
     "style": "--engine style --steps 60 --size 1600x1000",
-    "fast-weights": "--engine fast-weights --size 1600x1000",
+    "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
