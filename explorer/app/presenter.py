@@ -45,7 +45,8 @@ class Presenter(QObject):
         """Draw a frame; ``stale`` says in the titles which earlier step it is."""
         begun = time.perf_counter()
         window = self._window
-        self.frame = frame
+        if frame.milliseconds or self.frame is None or frame.artefacts:
+            self.frame = frame  # maps drawn anew are no frame of their own
         self._lay_photo_under(frame)
         for artefact in frame.artefacts:
             panel = self.groups.get(artefact.group)

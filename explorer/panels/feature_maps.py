@@ -34,6 +34,10 @@ class FeatureMapsPanel(MapsPanel):
         self.point = artefact.name
         self.draw(artefact)
 
+    def title(self) -> str:
+        """The item, as every other panel of a group is called; the group stands on the dock."""
+        return self._maps.item if self._maps is not None else self.point
+
     def draw(self, artefact: Artefact) -> None:
         """Reduce and show."""
         assert isinstance(artefact, FeatureMaps)

@@ -92,6 +92,10 @@ class MapsPanel(Panel):
         self.body.setCurrentWidget(self.body.loading)
         self._want()
 
+    def title(self) -> str:
+        """What the header calls the maps: the layer's name."""
+        return self.point
+
     def set_sample(self, sample: int) -> None:
         """Show sample ``sample`` of the batch."""
         self.sample = sample
@@ -280,7 +284,7 @@ class MapsPanel(Panel):
         self._numbers_at = time.monotonic()
         caption = caption_of(page.rendered, self.order, pages=page.pages, page=self.page_number)
         warning = warning_of(page.rendered)
-        self.header.show_lines(self.point, facts_of(page.rendered), caption, warning)
+        self.header.show_lines(self.title(), facts_of(page.rendered), caption, warning)
         self.setAccessibleName(f"Maps of {self.header.text()}")
         low, high = self._limits_shown()
         data = (page.numbers.low, page.numbers.high)
