@@ -29,7 +29,7 @@ EXACT = 64  # colours kept as they are: the planes, letters and lines of the win
 DITHER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 
 SHOTS: dict[str, str] = {
-    "classify": "{assets}/chelsea.png --engine classify",
+    "classify": "{assets}/chelsea.png --engine classify --capture _act0",
     "classify-clip": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.2",
     "classify-edit": "{assets}/coffee.png --engine classify --capture _blocks.7 "
     "--edit _blocks.7:20,21,22,23,24,25=zero",
