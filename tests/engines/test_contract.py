@@ -22,7 +22,7 @@ from explorer.kinds import KIND, Artefact
 from explorer.views import Frame, View
 
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
-QUICK: dict[str, dict[str, Any]] = {"style": {"size": 64, "steps": 3, "units": 8}}
+QUICK: dict[str, dict[str, Any]] = {"style": {"size": 32, "steps": 2, "units": 8}}
 OTHER_IMAGE, OTHER_TEXT = ("coffee.png", "flower.jpg"), "a1b2c3d4??d"
 # Facts about an architecture or a past training: neither the picture nor a nudge of the weights
 # may change them.
