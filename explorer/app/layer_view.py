@@ -53,7 +53,7 @@ from explorer.panels.icons import pixmap
 from explorer.panels.theme import DARK, TREE_ROW, Theme, font, kind_token
 
 WIDTHS = {SHAPE: 116, ACTIVE: 58, KIND: 76, ZEROS: 88, MEAN: 68, PARAMETERS: 88}
-NAME_WIDTH = 100  # columns go, from the last one on, until the name has this much
+NAME_WIDTH = 90  # columns go, from the last one on, until the name has this much
 
 
 class LayerView(QTreeView):
