@@ -9,14 +9,16 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer.kinds import Array, Artefact, Curve
+from explorer.panels.line import Line
 from explorer.panels.plot_panel import PlotPanel, Reading, logged, nearest, set_log
 from explorer.panels.plotting import pg
-from explorer.panels.series import marker, series_colour, series_pen
+from explorer.panels.series import ORDER, marker, series_colour, series_pen
 from explorer.panels.theme import DARK, Theme
 from explorer.panels.wording import number_text
 
 MARKED = 8  # markers along a long line
 LONG = 8000  # points of a line; longer ones are thinned
+WIDTH = 1.6  # px of a solid line; dashed ones are thin
 ALL_MARKED = 24  # up to this many points each has its marker
 
 
@@ -120,7 +122,8 @@ class CurvePanel(PlotPanel):
             self.plot.drop(self._points.pop())
         while len(self._lines) < count:
             i = len(self._lines)
-            line = pg.PlotCurveItem(pen=series_pen(i, self.theme), antialias=True, connect="finite")
+            solid = i < len(ORDER)
+            line = Line(pen=series_pen(i, self.theme, WIDTH if solid else 1.0), connect="finite")
             colour = series_colour(i, self.theme)
             spots = pg.ScatterPlotItem(
                 symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour

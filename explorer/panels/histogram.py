@@ -97,6 +97,6 @@ class HistogramPanel(PlotPanel):
             i = len(self._steps)
             fill = series_colour(i, self.theme)
             fill.setAlpha(150 if i == 0 else 50)
-            steps = pg.PlotCurveItem(pen=series_pen(i, self.theme, 1.4), brush=fill)
+            steps = pg.PlotCurveItem(pen=series_pen(i, self.theme), brush=fill)
             self.plot.add(steps)
             self._steps.append(steps)

@@ -106,7 +106,7 @@ class HypercolumnPanel(PlotPanel):
         """Move the line; the bands stand behind it."""
         assert isinstance(artefact, Hypercolumn)
         if self._line is None:
-            self._line = pg.PlotCurveItem(pen=pg.mkPen(series_colour(0, self.theme), width=1.2))
+            self._line = pg.PlotCurveItem(pen=pg.mkPen(series_colour(0, self.theme), width=1))
             fill = series_colour(0, self.theme)
             fill.setAlpha(130)
             self._line.setBrush(fill)

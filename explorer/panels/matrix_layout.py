@@ -146,4 +146,4 @@ def _label_room(
     tops = heads or (str(max(0, shape[1] - 1)),)
     longest = [max((metrics.horizontalAdvance(n) for n in group[:256]), default=0) for group in
                (names, tops)]  # fmt: skip
-    return longest[0] + 8.0, longest[1] + 4.0
+    return longest[0] + 8.0, longest[1] + 8.0

@@ -26,6 +26,7 @@ from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, Theme, font
 from explorer.panels.wording import number_text
 
 BAR, SCALE = 12, 18  # px of a bar; px of the scale below the bars
+LEAST_ROW = 18  # px: rows close up to this before they scroll
 LABEL_SHARE = 0.45  # of the width, at most
 POSITIVE, NEGATIVE = 0, 4  # colours of bars, by their place in the series' order
 
@@ -59,7 +60,7 @@ class ScoreBars(QWidget):
         self._probability = artefact.probability
         self._span()
         self.row = min(self.row, len(self.scores) - 1)
-        self.setMinimumHeight(TREE_ROW * len(self.scores) + SCALE)
+        self.setMinimumHeight(LEAST_ROW * len(self.scores) + SCALE)
         self.setAccessibleName("Scores: " + ", ".join(self.words(i) for i in range(self.count)[:5]))
         self.update()
 
@@ -88,9 +89,15 @@ class ScoreBars(QWidget):
         """A row a score, and the scale."""
         return QSize(240, TREE_ROW * max(1, self.count) + SCALE)
 
+    @property
+    def pitch(self) -> int:
+        """Height of a row, px."""
+        room = (self.height() - SCALE) // max(1, self.count)
+        return min(TREE_ROW, max(LEAST_ROW, room))
+
     def row_at(self, y: float) -> int:
         """Index of the row at a height; -1 is none."""
-        row = int(y // TREE_ROW)
+        row = int(y // self.pitch)
         return row if 0 <= row < self.count else -1
 
     def bar(self, row: int, value: float | None = None) -> QRectF:
@@ -100,7 +107,7 @@ class ScoreBars(QWidget):
         number = min(max(number, self.low), self.high) if np.isfinite(number) else 0.0
         scale = room / (self.high - self.low)
         zero = left - self.low * scale
-        y = row * TREE_ROW + (TREE_ROW - BAR) / 2
+        y = row * self.pitch + (self.pitch - BAR) / 2
         return QRectF(zero, y, number * scale, BAR).normalized()
 
     # -- events --------------------------------------------------------------------------------
@@ -148,7 +155,7 @@ class ScoreBars(QWidget):
         """Draw the rows that are asked for, and the scale below them."""
         painter = QPainter(self)
         self._grid(painter)
-        first, last = event.rect().top() // TREE_ROW, event.rect().bottom() // TREE_ROW
+        first, last = event.rect().top() // self.pitch, event.rect().bottom() // self.pitch
         for row in range(max(0, first), min(self.count, last + 1)):
             self._row(painter, row)
         painter.end()
@@ -156,17 +163,18 @@ class ScoreBars(QWidget):
     # -- drawing -------------------------------------------------------------------------------
 
     def _row(self, painter: QPainter, row: int) -> None:
-        top, theme = row * TREE_ROW, self.theme
+        tall, theme = self.pitch, self.theme
+        top = row * tall
         if row == self.row:
-            painter.fillRect(0, top, self.width(), TREE_ROW, theme.colour("raised"))
+            painter.fillRect(0, top, self.width(), tall, theme.colour("raised"))
             if self.hasFocus():
                 painter.setPen(QPen(theme.colour("accent"), 2))
-                painter.drawRect(1, top + 1, self.width() - 2, TREE_ROW - 2)
+                painter.drawRect(1, top + 1, self.width() - 2, tall - 2)
         left, room = self._lane()
         body = font("body")
         painter.setFont(body)
         painter.setPen(theme.colour("text"))
-        box = QRectF(SPACE_S, top, left - SPACE_M - SPACE_S, TREE_ROW)
+        box = QRectF(SPACE_S, top, left - SPACE_M - SPACE_S, tall)
         cut = QFontMetrics(body).elidedText(
             self.label(row), Qt.TextElideMode.ElideRight, int(box.width())
         )
@@ -182,7 +190,7 @@ class ScoreBars(QWidget):
             painter.drawRect(hollow)
         painter.setFont(font("number"))
         painter.setPen(theme.colour("text" if np.isfinite(value) else "error"))
-        numbers = QRectF(left + room, top, self.width() - left - room - SPACE_S, TREE_ROW)
+        numbers = QRectF(left + room, top, self.width() - left - room - SPACE_S, tall)
         painter.drawText(numbers, right, fixed(value))
 
     def _grid(self, painter: QPainter) -> None:
@@ -192,7 +200,7 @@ class ScoreBars(QWidget):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "No scores yet")
             return
         left, room = self._lane()
-        foot = TREE_ROW * self.count
+        foot = self.pitch * self.count
         face = font("caption")
         painter.setFont(face)
         metrics = QFontMetrics(face)
@@ -287,7 +295,8 @@ class ScoresPanel(Panel):
         if row < 0:
             self.probed.emit(None)
             return
-        self._scroll.ensureVisible(0, row * TREE_ROW + TREE_ROW // 2, 0, TREE_ROW // 2)
+        tall = self.bars.pitch
+        self._scroll.ensureVisible(0, row * tall + tall // 2, 0, tall // 2)
         self.probed.emit(Probed(self.bars.words(row)))
 
     def _pick(self, row: int) -> None:

@@ -60,7 +60,7 @@ def series_colour(index: int, theme: Theme) -> QColor:
     return colour
 
 
-def series_pen(index: int, theme: Theme, width: float = 1.6) -> QPen:
+def series_pen(index: int, theme: Theme, width: float = 1.0) -> QPen:
     """Pen of a series: the colour goes round first, then the line style."""
     pen = QPen(series_colour(index, theme), width, STYLES[index // len(ORDER) % len(STYLES)])
     pen.setCosmetic(True)
@@ -169,7 +169,7 @@ class Legend(QWidget):
         painter.end()
 
     def _sample(self, painter: QPainter, index: int, at: QPointF, ink: QColor) -> None:
-        pen = series_pen(index, self.theme)
+        pen = series_pen(index, self.theme, 1.6)
         pen.setColor(ink)
         painter.setPen(pen)
         if self.lines:
