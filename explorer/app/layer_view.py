@@ -53,7 +53,8 @@ from explorer.panels.icons import pixmap
 from explorer.panels.theme import DARK, TREE_ROW, Theme, font, kind_token
 
 WIDTHS = {SHAPE: 116, ACTIVE: 58, KIND: 76, ZEROS: 88, MEAN: 68, PARAMETERS: 88}
-NAME_WIDTH = 90  # columns go, from the last one on, until the name has this much
+NAME_WIDTH = 150  # columns go, from the last one on, until the name has this much
+NAME_LEAST = 90  # beside the shape alone
 
 
 class LayerView(QTreeView):
@@ -89,12 +90,12 @@ class LayerView(QTreeView):
         header = self.header()
         if header.count() <= PARAMETERS:
             return
-        room = self.viewport().width() - NAME_WIDTH
+        room = self.viewport().width()
         header.setSectionResizeMode(LAYER, QHeaderView.ResizeMode.Stretch)
         for column, width in WIDTHS.items():
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             room -= width
-            self.setColumnHidden(column, room < 0)
+            self.setColumnHidden(column, room < (NAME_LEAST if column == SHAPE else NAME_WIDTH))
             header.resizeSection(column, width)
         self._delegate.words = self.isColumnHidden(KIND)
 

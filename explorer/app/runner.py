@@ -196,6 +196,12 @@ class Runner(QThread):
             self._stop_present()
             self._wake.notify()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or is due; a run that was paused does not count."""
+        waits = bool(self._due or self._jobs or self._open_request)
+        return waits or (self._busy and not self._paused)
+
     def take(self) -> Frame | None:
         """The newest whole frame, once."""
         with self._mail_lock:

@@ -198,6 +198,9 @@ class _Waiting(QObject):
     @Slot()
     def _rested(self) -> None:
         self._refusal = self._refusal or self._window.cards.refusal
+        if self._window.runner.busy and not self._refusal:
+            self._quiet.start()
+            return
         if self._window.presenter.frame is not None or self._refusal:
             self._loop.quit()
 

@@ -35,7 +35,7 @@ OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when 
 WIDE = {"Curve": 1.8, "Histogram": 1.6, "Hypercolumn": 2.4, "Text": 2.0, "Scores": 1.6}
 LEAST = (170, 150)  # px: where there is less room for an item, the group scrolls
 SCROLL = 14  # px of the scroll bar
-EMPTY = "Nothing yet: results appear here while the network runs."
+EMPTY = "Nothing here: the network has not run yet, or gives none of this with these knobs."
 
 
 class GroupPanel(QWidget):
