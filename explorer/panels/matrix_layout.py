@@ -10,7 +10,9 @@ from PySide6.QtGui import QFontMetrics
 
 TITLE, GAP, PAD = 18, 8, 4  # px: line above a tile, between tiles, around all
 LABEL_ROW, LABEL_WIDE, LABEL_TALL = 14, 150, 110  # px: least pitch, most room at the left, on top
-LEAST_TILE = 110  # px: smaller tiles have no labels beside them
+LEAST_WIDE = 110  # px: narrower tiles have no labels
+SHORT = 34  # px: shorter labels stay level, and less room than this holds no label on end
+LEAST_TALL = (36, 80)  # px: lower tiles have none at the left, and none on top
 STRETCH = 6  # a matrix longer than this many times its width is stretched to fill the room
 
 
@@ -102,7 +104,7 @@ def lay_out(
         )
         for i in range(count)
     )
-    across = LABEL_ROW if upright else labels[1] + 8
+    across = LABEL_ROW if upright else labels[1]
     return Layout(
         tiles, cell, window, stride(cell[1], LABEL_ROW) if left else 0,
         stride(cell[0], across) if top else 0, upright, left, top,
@@ -116,13 +118,15 @@ def _fit(
     """Room for labels at the left and on top, whether these stand upright, and the cell's size."""
     wide = (room[0] - GAP * (grid[0] - 1)) / grid[0]
     tall = (room[1] - GAP * (grid[1] - 1)) / grid[1] - title
-    if min(wide, tall) < LEAST_TILE:
+    if wide < LEAST_WIDE or tall < LEAST_TALL[0]:
         return 0.0, 0.0, False, _cell(wide, tall, *window)
-    left, top = min(labels[0], LABEL_WIDE, 0.3 * wide), LABEL_ROW + 2.0
+    left = min(labels[0], LABEL_WIDE, 0.3 * wide)
+    top = LABEL_ROW + 2.0 if tall >= LEAST_TALL[1] else 0.0
     cell = _cell(wide - left, tall - top, *window)
-    upright = named and labels[1] > cell[0]
+    upright = bool(top) and named and labels[1] > max(cell[0], SHORT)
     if upright:
         top = min(labels[1], LABEL_TALL, 0.3 * tall)
+        top = top if top >= min(SHORT, labels[1]) else 0.0
         cell = _cell(wide - left, tall - top, *window)
     return left, top, upright, cell
 

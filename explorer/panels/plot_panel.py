@@ -31,7 +31,7 @@ Reading = tuple[int, str, float | None]  # series, words, height in plot coordin
 CHIP_ROWS = 12
 LINE = 16
 GRID = 46  # opacity of the grid, of 255
-LEGEND_FROM, NAMES_FROM = 190, 200  # px of a panel
+LEGEND_FROM, TWO_ROWS_FROM, NAMES_FROM = 140, 230, 200  # px of a panel
 
 
 class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
@@ -352,6 +352,7 @@ class PlotPanel(Panel):
 
     def _make_room(self) -> None:
         self.legend.setVisible(bool(self.legend.names) and self.height() >= LEGEND_FROM)
+        self.legend.set_rows(2 if self.height() >= TWO_ROWS_FROM else 1)
         self.plot.set_compact(compact=self.height() < NAMES_FROM or self.width() < NAMES_FROM)
 
     def _toggle(self, index: int) -> None:

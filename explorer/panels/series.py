@@ -33,7 +33,7 @@ STYLES = (
 #: pyqtgraph's names of marker shapes.
 MARKERS = ("o", "s", "t", "d", "x", "+", "t1", "star")
 LEAST_CONTRAST = 3.0
-SWATCH, LINE, LEGEND_ROWS = 22, 18, 2
+SWATCH, LINE = 22, 18
 
 
 def luminance(colour: QColor) -> float:
@@ -79,7 +79,7 @@ def marker_path(index: int, at: QPointF, size: float) -> QPainterPath:
 
 
 class Legend(QWidget):
-    """Names beside a sample of line and marker, wrapped into at most two rows; a click hides one.
+    """Names beside a sample of line and marker, wrapped into one or two rows; a click hides one.
 
     Signals:
         toggled: index of the series that a person wants hidden or shown again.
@@ -95,6 +95,7 @@ class Legend(QWidget):
         self.lines, self.markers = True, True
         self._places: list[tuple[int, QRectF, str]] = []
         self._rest = 0
+        self._most_rows = 2
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -116,6 +117,13 @@ class Legend(QWidget):
         """Take the colours of ``theme``."""
         self.theme = theme
         self.update()
+
+    def set_rows(self, rows: int) -> None:
+        """Use at most so many rows; what has no room is counted at the end."""
+        if rows != self._most_rows:
+            self._most_rows = rows
+            self._arrange()
+            self.update()
 
     def sizeHint(self) -> QSize:
         """As tall as the rows in use."""
@@ -189,8 +197,8 @@ class Legend(QWidget):
             width = SWATCH + SPACE_S + metrics.horizontalAdvance(words) + 1
             if x and x + width > room:
                 x, row = 0.0, row + 1
-            more = 70 if row == LEGEND_ROWS - 1 and index + 1 < len(self.names) else 0
-            if row >= LEGEND_ROWS or (more and x and x + width + more > room):
+            more = 70 if row == self._most_rows - 1 and index + 1 < len(self.names) else 0
+            if row >= self._most_rows or (more and x and x + width + more > room):
                 break
             self._places.append((index, QRectF(x, row * LINE, width, LINE), words))
             x += width + SPACE_L / 2

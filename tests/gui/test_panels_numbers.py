@@ -205,7 +205,7 @@ def test_curve_names_its_axes_and_series(show: Show) -> None:
     assert (panel.plot.bottom.labelText, panel.plot.left.labelText) == ("epoch", "nat")
     assert panel.legend.isVisible()
     assert panel.legend.names == ("a", "b")
-    small = show(Curve("c/loss", X, np.ones((2, 20)), series=("a", "b")), (200, 150))
+    small = show(Curve("c/loss", X, np.ones((2, 20)), series=("a", "b")), (200, 130))
     assert not small.legend.isVisible()  # the data keep the room
 
 
