@@ -32,6 +32,8 @@ def opencv() -> Any:
         if (old := before[name]) is not None:
             os.environ[name] = old
     cv2.setNumThreads(1)
+    # The variable is too late where pyqtgraph has imported cv2 before us.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
