@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, QTimer, Slot
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.kinds import Artefact
     from explorer.panels.group import GroupPanel
     from explorer.views import Frame
+
+TURN_MS = 4.0  # of drawing in one turn of the event loop; painting comes on top
 
 
 class Presenter(QObject):
@@ -29,11 +32,20 @@ class Presenter(QObject):
         self.frame: Frame | None = None
         self.draw_ms = 0.0
         self.frames = 0
+        self._left: deque[Artefact] = deque()
+        self._more = False
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.setInterval(0)
+        self._turn.timeout.connect(self._go_on)
 
     @Slot()
     def take(self) -> None:
-        """The runner has put something into the mailbox."""
+        """The runner has put something into the mailbox; it stays there while one is drawn."""
         window = self._window
+        if self._left:
+            self._more = True
+            return
         frame = window.runner.take()
         if frame is None or window.closing:
             return
@@ -42,25 +54,48 @@ class Presenter(QObject):
             self.show(frame)
 
     def show(self, frame: Frame, *, stale: str = "") -> None:
-        """Draw a frame; ``stale`` says in the titles which earlier step it is."""
+        """Draw a frame; ``stale`` says in the titles which earlier step it is.
+
+        A frame of many panels is drawn in several turns of the event loop, so that a click or a
+        key between them need not wait for all.
+        """
         begun = time.perf_counter()
         window = self._window
         if frame.milliseconds or self.frame is None or frame.artefacts:
             self.frame = frame  # maps drawn anew are no frame of their own
+        names = {a.name for a in frame.artefacts}
+        late = [a for a in self._left if a.name not in names]
+        self._left = deque([*late, *frame.artefacts])
         self._lay_photo_under(frame)
-        for artefact in frame.artefacts:
-            panel = self.groups.get(artefact.group)
-            if panel is not None:
-                self._add(panel, artefact)
         if not stale and frame.artefacts:
             window.comparing.note(frame)
         window.centre.show_rendered(frame.rendered)
         if frame.statistics:
             window.layers.show_statistics(frame.statistics)
         self._mark(stale)
-        self.draw_ms = 1e3 * (time.perf_counter() - begun)
         self.frames += 1
-        window.show_times(frame, self.draw_ms)
+        self.draw_ms = 1e3 * (time.perf_counter() - begun)
+        self._go_on()
+
+    @Slot()
+    def _go_on(self) -> None:
+        """Give panels their artefacts for one turn's time, the rest in the next one."""
+        begun = time.perf_counter()
+        spent = 0.0
+        while self._left and spent < TURN_MS:
+            artefact = self._left.popleft()
+            panel = self.groups.get(artefact.group)
+            if panel is not None:
+                self._add(panel, artefact)
+            spent = 1e3 * (time.perf_counter() - begun)
+        self.draw_ms += spent
+        if self._left:
+            self._turn.start()
+        elif self.frame is not None:
+            self._window.show_times(self.frame, self.draw_ms)
+            if self._more:
+                self._more = False
+                self.take()
 
     def fresh(self) -> None:
         """Take the stale look away."""
@@ -70,6 +105,7 @@ class Presenter(QObject):
         """The panels of the last engine are gone."""
         self.groups = {}
         self.frame = None
+        self._left.clear()
         self._window.comparing.forget()
 
     def panels(self) -> list[Any]:
