@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from explorer.panels.group import GroupPanel
     from explorer.views import Frame
 
-TURN_MS = 4.0  # of drawing in one turn of the event loop; painting comes on top
+TURN_MS = 1.0  # of drawing in one turn of the event loop; painting comes on top
+REST_MS = 50.0  # at most, between two frames: as long as the drawing took, for mouse and keys
 
 
 class Presenter(QObject):
@@ -38,12 +39,16 @@ class Presenter(QObject):
         self._turn.setSingleShot(True)
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._go_on)
+        self._begun = 0.0
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.timeout.connect(self._rested)
 
     @Slot()
     def take(self) -> None:
         """The runner has put something into the mailbox; it stays there while one is drawn."""
         window = self._window
-        if self._left:
+        if self._left or self._rest.isActive():
             self._more = True
             return
         frame = window.runner.take()
@@ -59,7 +64,7 @@ class Presenter(QObject):
         A frame of many panels is drawn in several turns of the event loop, so that a click or a
         key between them need not wait for all.
         """
-        begun = time.perf_counter()
+        begun = self._begun = time.perf_counter()
         window = self._window
         if frame.milliseconds or self.frame is None or frame.artefacts:
             self.frame = frame  # maps drawn anew are no frame of their own
@@ -91,11 +96,17 @@ class Presenter(QObject):
         self.draw_ms += spent
         if self._left:
             self._turn.start()
-        elif self.frame is not None:
-            self._window.show_times(self.frame, self.draw_ms)
-            if self._more:
-                self._more = False
-                self.take()
+        else:
+            if self.frame is not None:
+                self._window.show_times(self.frame, self.draw_ms)
+            took = 1e3 * (time.perf_counter() - self._begun)
+            self._rest.start(round(min(took, REST_MS)))
+
+    @Slot()
+    def _rested(self) -> None:
+        if self._more:
+            self._more = False
+            self.take()
 
     def fresh(self) -> None:
         """Take the stale look away."""
@@ -106,6 +117,7 @@ class Presenter(QObject):
         self.groups = {}
         self.frame = None
         self._left.clear()
+        self._turn.start()  # whatever waits in the mailbox is taken after it
         self._window.comparing.forget()
 
     def panels(self) -> list[Any]:
