@@ -50,7 +50,8 @@ class Track:
         if position >= self.positions:
             return self._tidy(self.high)
         if self.log and self.high > 0:
-            raw = self._floor * (self.high / self._floor) ** share
+            low, high = math.log(self._floor), math.log(self.high)
+            raw = math.exp(low + share * (high - low))
             return self._tidy(raw if self.whole else _significant(raw, 3))
         raw = self.low + share * (self.high - self.low)
         if self.step:
@@ -63,7 +64,9 @@ class Track:
         if self.log and self.high > 0:
             if value <= self._floor:
                 return 0
-            share = math.log(value / self._floor) / math.log(self.high / self._floor)
+            # Differences of logarithms: the quotient of a tiny floor overflows.
+            low, high = math.log(self._floor), math.log(self.high)
+            share = (math.log(value) - low) / (high - low)
         else:
             share = (value - self.low) / (self.high - self.low)
         return round(share * self.positions)

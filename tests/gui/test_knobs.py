@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
@@ -315,6 +315,7 @@ def test_history_merges_one_key_until_sealed(qtbot: QtBot) -> None:
     assert values[-1] == 2
 
 
+@example(2.2250738585072014e-308, 4.0, True, 500, "number")
 @given(
     st.floats(-1e3, 1e3), st.floats(1e-2, 1e3), st.booleans(), st.integers(0, 1000),
     st.sampled_from(["number", "integer"]),
