@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from lent_weights import lend
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
+# The same examples at every run: a test command that fails must fail again when one looks into it.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 SKIPPED = pytest.StashKey[list[str]]()
 
