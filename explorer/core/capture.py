@@ -52,6 +52,7 @@ class _Point:
     name: str
     views: tuple[View, ...]
     edits: tuple[Edit, ...]
+    kept: bool = False
     calls: int = 0
     ever: bool = False
     units: int = 0
@@ -70,7 +71,7 @@ class Capture:
         self._means: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
         self._points: dict[str, _Point] = {}
-        self._wanted: tuple[tuple[View, ...], tuple[Edit, ...]] = ((), ())
+        self._wanted: tuple[tuple[View, ...], tuple[Edit, ...], tuple[str, ...]] = ((), (), ())
         self._geometry = Geometry()
         self._places: dict[str, Place] = {}
         self._root = Affine(approximate=True)
@@ -83,9 +84,20 @@ class Capture:
             if name not in known:
                 raise UnknownPoint(unknown("layer", name, list(known)))
 
-    def install(self, views: Sequence[View], edits: Sequence[Edit]) -> None:
-        """Hook the network for these views and edits; a call with the same ones costs nothing."""
-        wanted = (tuple(views), tuple(e for e in edits if e.on))
+    def install(
+        self,
+        views: Sequence[View],
+        edits: Sequence[Edit],
+        keep: Sequence[str] = (),
+        *,
+        forget: bool = True,
+    ) -> None:
+        """Hook the network for these views and edits; a call with the same ones costs nothing.
+
+        Of ``keep`` the last output is kept without a picture being made, for `taken`. What was
+        captured of other points is forgotten, unless ``forget`` is off.
+        """
+        wanted = (tuple(views), tuple(e for e in edits if e.on), tuple(keep))
         if self._handles and wanted == self._wanted:
             return
         self._release()
@@ -94,7 +106,7 @@ class Capture:
         for module in modules.values():
             if not _has_children(module):
                 self._handles.append(module.register_forward_pre_hook(self._enter))
-        names = dict.fromkeys([e.point for e in wanted[1]] + [v.point for v in wanted[0]])
+        names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
         for name in names:
             if name not in modules:
                 continue
@@ -102,12 +114,14 @@ class Capture:
                 name,
                 tuple(v for v in wanted[0] if v.point == name),
                 tuple(e for e in wanted[1] if e.point == name),
+                name in keep,
             )
             self._points[name] = point
             hook = modules[name].register_forward_hook(self._reader(point), prepend=False)
             self._handles.append(hook)
-        keys = {(v.point, v.call, v.sample) for v in wanted[0]}
-        self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
+        keys = {(v.point, v.call, v.sample) for v in wanted[0]} | {(p, -1, 0) for p in keep}
+        if forget:
+            self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
 
     @property
     def sweeping(self) -> bool:
@@ -197,6 +211,12 @@ class Capture:
         """The captured sample that a handle names, if it is still there."""
         return self._kept.get((handle.point, handle.call, handle.sample))
 
+    def taken(self, points: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Place]]:
+        """What is kept of these points, with a leading 1, and where their cells lie."""
+        kept = {p: self._kept[(p, -1, 0)] for p in points if (p, -1, 0) in self._kept}
+        places = {p: self._places[p].under(k.root) for p, k in kept.items() if p in self._places}
+        return {p: k.tensor.unsqueeze(0) for p, k in kept.items()}, places
+
     def idle_edits(self) -> tuple[str, ...]:
         """Edits of units that their module does not have, in words."""
         return tuple(
@@ -253,7 +273,9 @@ class Capture:
             if x is not None:
                 for view in point.views:
                     if view.call in (-1, point.calls):
-                        self._keep(view, x, point.calls + 1)
+                        self._keep((view.point, view.call, view.sample), x, point.calls + 1)
+                if point.kept:
+                    self._keep((point.name, -1, 0), x, point.calls + 1)
             point.calls += 1
             point.ever = True
             point.units = int(x.shape[1]) if x is not None and x.ndim > 1 else 0
@@ -262,10 +284,9 @@ class Capture:
 
         return hook
 
-    def _keep(self, view: View, x: Tensor, calls: int) -> None:
+    def _keep(self, key: tuple[str, int, int], x: Tensor, calls: int) -> None:
         """Copy one sample into our own buffer: a later in-place ReLU must not rewrite it."""
-        one = x.detach()[min(view.sample, len(x) - 1)] if x.ndim > 1 else x.detach().reshape(-1)
-        key = (view.point, view.call, view.sample)
+        one = x.detach()[min(key[2], len(x) - 1)] if x.ndim > 1 else x.detach().reshape(-1)
         old = self._kept.get(key)
         fits = old is not None and old.tensor.shape == one.shape and old.tensor.dtype == one.dtype
         if old is not None and fits and old.tensor.device == one.device:

@@ -22,6 +22,7 @@ from explorer.core.failures import EngineFailed as EngineFailed  # who runs a se
 from explorer.core.failures import failure_of
 from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.host import SessionHost
+from explorer.core.instruments import Bench, Instruments, Taken
 from explorer.core.layers import Layer, layers_of
 from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
@@ -55,6 +56,7 @@ class Session:
 
     Attributes:
         views, edits: may be assigned at any time from any thread; read at each resumption.
+        instruments: what is laid on the network; `lacking` says that one of them needs a run.
         replayed: blocks above the edits whose output the latest run took from an earlier one.
         statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
     """
@@ -75,6 +77,7 @@ class Session:
         self.edits: tuple[Edit, ...] = ()
         self.statistics_every = 0.5
         self.timeline = Timeline()
+        self.instruments = Instruments()
         self.on_progress: Callable[[str, float | None], None] | None = None
         self.params: Any = None
         self.engine: Engine[Any]
@@ -90,7 +93,9 @@ class Session:
         self._continued: Tensor | None = None
         self._runs = 0
         self._shown = (0, 0)
-        self._resume_inputs: Inputs = {}
+        self._inputs: Inputs = {}
+        self._tree: tuple[Mapping[str, Any], list[Layer]] | None = None
+        self.lacking = False
         self.replayed: tuple[str, ...] = ()
         self._swept = 0.0
         self._stride = 1
@@ -121,7 +126,8 @@ class Session:
         self.engine.network = self.network
         self._capture = Capture(self.network, self._cancel.is_set)
         self._below = Resume(self.network)
-        self._swept = 0.0
+        self._swept, self._tree = 0.0, None
+        self.instruments.fit(self.layers())
 
     def close(self) -> None:
         """Let go of the network and everything captured."""
@@ -200,6 +206,7 @@ class Session:
             self._kept = (self._runs, frame, outcome.kept)
 
         self._runs += 1
+        self.lacking = False
         generator = self.engine.run(inputs, self.params, memory)
         with self._resuming(inputs, frame, memory):
             yield from self._drive(generator, frame, steps, done)
@@ -212,7 +219,6 @@ class Session:
         if self.engine.optimises or moving:
             yield
             return
-        self._resume_inputs = inputs  # alive, so that no other input takes over an identity
         pixels = tuple((slot, id(getattr(v, "pixels", v))) for slot, v in inputs.items())
         with self._below.over((pixels, frame, self.params), self.edits, self.views) as names:
             self.replayed = names
@@ -264,6 +270,33 @@ class Session:
         if len(rendered) < len(views):
             return None
         return Frame(self._runs, frame, step, rendered=rendered, last=True)
+
+    def look(self, name: str = "") -> Frame | None:
+        """What the instruments (or one) see in what is captured already, without the network.
+
+        None when something they need was not captured: then a run is needed.
+        """
+        taken = self._taken()
+        called = [p for p in self.instruments.points if p in self.capture.seen]
+        if not self.instruments or not self.capture.seen or set(called) - set(taken.tensors):
+            return None
+        with torch.no_grad():
+            made, notes = self.instruments.look(taken, name)
+        frame, step = self._shown
+        artefacts = tuple(sealed(a, self._runs, frame) for a in made)
+        return Frame(self._runs, frame, step, artefacts, last=True, notes=tuple(notes))
+
+    def study(self, name: str, inputs: Inputs) -> Iterator[Frame]:
+        """An instrument's own passes on ``inputs``, streamed; it must be laid on.
+
+        Raises:
+            Cancelled, EngineFailed, EngineError: as `run`.
+        """
+        self._cancel.clear()
+        self._runs += 1
+        memory = None if self._past is None else self._past.before
+        bench = Bench(self, inputs, memory)
+        yield from self._drive(self.instruments.study(name, bench), 0, None, None, study=True)
 
     def again(self) -> Iterator[Frame]:
         """Post-process what the last run kept, without the network; nothing kept gives nothing."""
@@ -354,7 +387,10 @@ class Session:
 
     def layers(self) -> list[Layer]:
         """Every module of the network, in order of definition."""
-        return layers_of(self.network, self.capture.seen)
+        seen = self.capture.seen
+        if self._tree is None or self._tree[0] is not seen or self.capture.sweeping:
+            self._tree = (seen, layers_of(self.network, seen))
+        return self._tree[1]
 
     def record(self) -> dict[str, Any]:
         """Facts for run.json: engine, knobs, seed, device, versions, hashes, provenance."""
@@ -383,8 +419,12 @@ class Session:
         done: Callable[[Any], None] | None,
         *,
         grad: bool = False,
+        study: bool = False,
     ) -> Iterator[Frame]:
-        """Resume the engine until it ends; hand out one Frame whenever its step changes."""
+        """Resume the engine until it ends; hand out one Frame whenever its step changes.
+
+        A ``study`` is not captured: what was captured of the engine's own run stays.
+        """
         batch = Batch(self._runs, frame)
         begun_steps = 0
         self._turn.random, self._continued = self._continued, None
@@ -395,7 +435,7 @@ class Session:
                     # A sweep begun in the middle of a step would miss half the network.
                     young = not started or (begun_steps > 0 and len(batch.artefacts) <= 1)
                     artefact, rendered, spent = self._resume(
-                        generator, frame, started=started, may_sweep=young, grad=grad
+                        generator, frame, started=started, may_sweep=young, grad=grad, study=study
                     )
                 except StopIteration as stop:
                     if done is not None:
@@ -404,13 +444,13 @@ class Session:
                     break
                 started = True
                 if batch.ends_with(artefact):
-                    yield self._finish(batch, last=False)
+                    yield self._finish(batch, last=False, study=study)
                     begun_steps += 1
                     batch = Batch(self._runs, frame)
                     if steps is not None and begun_steps >= steps:
                         return
                 batch.add(artefact, (*rendered, *self._drawn(artefact)), spent)
-            yield self._finish(batch, last=True)
+            yield self._finish(batch, last=True, study=study)
         finally:
             generator.close()
             self.capture.remove()
@@ -423,15 +463,19 @@ class Session:
         started: bool,
         may_sweep: bool,
         grad: bool,
+        study: bool,
     ) -> tuple[Artefact, tuple[Rendered, ...], dict[str, float]]:
         """One resumption: hooks in, network, pictures out, under the lock of the device."""
         capture = self.capture
         begun = time.perf_counter()
         try:
             with self._turn(), torch.set_grad_enabled(grad):
-                capture.install(self.views, self.edits)
+                if study:
+                    capture.install((), self.edits, forget=False)
+                else:
+                    capture.install(self.views, self.edits, self.instruments.points)
                 capture.start_pass()
-                if may_sweep and self._sweep_due():
+                if may_sweep and not study and self._sweep_due():
                     capture.sweep(on=True)
                 artefact = generator.send(self.params) if started else next(generator)
                 artefact = sealed(artefact, self._runs, frame)
@@ -455,15 +499,21 @@ class Session:
             return ()
         return tuple(render_artefact(artefact, v) for v in self.views if v.point == artefact.name)
 
-    def _finish(self, batch: Batch, *, last: bool) -> Frame:
+    def _finish(self, batch: Batch, *, last: bool, study: bool) -> Frame:
         statistics: tuple[LayerStatistics, ...] = ()
         if self.capture.sweeping and self.capture.seen:
             statistics = self.capture.statistics()
             self.capture.sweep(on=False)
             self._swept = time.monotonic()
+            self.lacking |= self.instruments.fit(self.layers())
         notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
         notes += self.capture.idle_edits()
-        self._shown = (batch.frame, batch.step)
+        if not study:
+            self._shown = (batch.frame, batch.step)
+        if self.instruments and not study:
+            seen, failed = self._looked()
+            batch.artefacts += seen
+            notes += failed
         frame = Frame(
             batch.run, batch.frame, batch.step, tuple(batch.artefacts),
             tuple(batch.rendered.values()), statistics, batch.milliseconds, last,
@@ -471,6 +521,17 @@ class Session:
         )  # fmt: skip
         self.timeline.add(frame)
         return frame
+
+    def _taken(self) -> Taken:
+        tensors, places = self.capture.taken(self.instruments.points)
+        return Taken(tensors, places, self.network, self.layers(), self._inputs, self.params,
+                     self._runs, self._shown[0])  # fmt: skip
+
+    def _looked(self) -> tuple[list[Artefact], tuple[str, ...]]:
+        """What the instruments see in the step that has just ended."""
+        with torch.no_grad():
+            made, notes = self.instruments.look(self._taken())
+        return [sealed(a, self._runs, self._shown[0]) for a in made], tuple(notes)
 
     def _sweep_due(self) -> bool:
         if self.capture.sweeping or self.replayed:
@@ -492,6 +553,7 @@ class Session:
         return self._past.before if frame == self._past.frame else self._past.after
 
     def _note_inputs(self, inputs: Inputs) -> None:
+        self._inputs = inputs  # alive, so that no other input takes over an identity
         self._inputs_used = {
             slot: str(getattr(value, "sha256", "")) for slot, value in inputs.items()
         }
