@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QMenu, QMenuBar, QWidget
 
 from explorer.app.palette import Entry
+from explorer.core.instruments import INSTRUMENTS
 from explorer.panels.icons import icon
 
 if TYPE_CHECKING:
@@ -102,6 +103,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("scale-up", "Scale unit up", ("]",), "Layer", "plus", "Double the selected unit"),
     Action("clear-edits", "Clear edits", ("Ctrl+Shift+X",), "Layer", "trash",
            "Remove every edit of the network"),
+
+    *(
+        Action(f"inspect-{row.name}", row.title, (), "Inspect", row.icon, row.summary,
+               checkable=True)
+        for row in INSTRUMENTS
+    ),
 
     Action("palette", "Command palette…", ("Ctrl+K", "Ctrl+Shift+P"), "View", "search",
            "Find a layer, command, engine, knob or sample by typing"),

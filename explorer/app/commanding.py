@@ -14,6 +14,7 @@ from explorer.app.actions import LAYOUTS
 from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
 from explorer.app.snippet import snippet
+from explorer.core.instruments import INSTRUMENTS
 from explorer.panels.wording import shape_text
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Commanding(QObject):
         }  # fmt: skip
         for device in ("auto", "cpu", "cuda"):
             table[f"device-{device}"] = partial(w.choose_device, device)
+        for row in INSTRUMENTS:
+            table[f"inspect-{row.name}"] = partial(w.instruments.toggle, row.name)
         for layout, name in LAYOUTS.items():
             table[name] = partial(w.layouts.task, layout)
         return table

@@ -64,6 +64,7 @@ class EngineRoom(QObject):
             window.presenter.groups[name] = panel
             window.engine_docks.docks[name].fill(panel)
             panel.setAccessibleName(group.title)
+        window.instruments.fill()
 
     def open(self, name: str) -> None:
         """Close the present engine and open another."""

@@ -135,6 +135,7 @@ class Presenter(QObject):
         """The mouse is on a value: tell it, and mark the same place everywhere else."""
         self._window.status_bar.show_probe(probe.text if probe is not None else "")
         where = probe.input_xy if probe is not None else None
+        self._window.instruments.follow("cursor", where)
         sender = self.sender()
         for panel in self.panels():
             if panel is not sender and panel.isVisible():

@@ -42,6 +42,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Laid:
+    """An instrument lies on the open engine, with these knobs."""
+
+    name: str
+    params_type: type[Any]
+    params: Any
+
+
+@dataclass(frozen=True, slots=True)
 class ReadValue:
     """The answer to a probe or to a request for a whole captured tensor."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QThread, Signal
 
-from explorer.app.reports import Failure, Opened, ReadValue, failure_of, merged
+from explorer.app.reports import Failure, Laid, Opened, ReadValue, failure_of, merged
 from explorer.core.timeline import Timeline
 from explorer.views import Edit, Frame, Handle, View
 
@@ -54,6 +54,7 @@ class Runner(QThread):
     source_ended = Signal()
     trained = Signal(str)
     weights_ready = Signal(str)
+    laid = Signal(object)
 
     def __init__(self, threads: int | None = None) -> None:
         super().__init__()
@@ -80,6 +81,8 @@ class Runner(QThread):
         self._mail_lock = threading.Lock()
         self._views: tuple[View, ...] = ()
         self._edits: tuple[Edit, ...] = ()
+        self._instruments: dict[str, dict[str, Any]] = {}
+        self._laying: dict[str, dict[str, Any] | None] = {}
 
     # -- requests (any thread)
 
@@ -135,6 +138,24 @@ class Runner(QThread):
             if self._session is not None:
                 self._session.edits = edits
             self._run_soon()
+
+    def set_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
+        """Lay an instrument on whatever engine runs, or change its knobs; None takes it off.
+
+        Changes that come faster than they are served become one.
+        """
+        with self._wake:
+            waiting = bool(self._laying)
+            before = self._laying.get(name)
+            self._laying[name] = None if values is None else {**(before or {}), **values}
+            if not waiting:
+                self._jobs.append(self._lay)
+                self._wake.notify()
+
+    def study(self, name: str) -> None:
+        """Run the passes of an instrument that is laid on, on the present inputs."""
+        self._stop_present()
+        self._ask(lambda: self._study(name))
 
     def set_playing(self, playing: bool) -> None:
         """Play or pause the clip, or the steps of a long run."""
@@ -288,6 +309,8 @@ class Runner(QThread):
         session.timeline = self.timeline
         session.on_progress = self._progress
         session.open()
+        for name, values in self._instruments.items():
+            session.instruments.lay_on(name, values, session.layers())
         self._session = session
         self._views, self._edits = (), ()
         self._announce(session, rebuilt=False)
@@ -347,7 +370,7 @@ class Runner(QThread):
                         break
         finally:
             self._busy = False
-        if self._stale and not session.engine.optimises:
+        if (self._stale or session.lacking) and not session.engine.optimises:
             self._due = True
 
     def _goes_on(self) -> bool:
@@ -406,6 +429,42 @@ class Runner(QThread):
         elif self._busy or len(self.timeline):  # else the first run is still to come, and sees them
             with self._wake:
                 self._run_soon()
+
+    def _lay(self) -> None:
+        """Serve what was asked of instruments: from what is captured, else by one more run."""
+        with self._wake:
+            wanted, self._laying = self._laying, {}
+        session = self._session
+        for name, values in wanted.items():
+            if values is None:
+                self._instruments.pop(name, None)
+                if session is not None:
+                    session.instruments.take_off(name)
+                continue
+            kept = {**self._instruments.get(name, {}), **values}
+            if session is not None:
+                session.instruments.lay_on(name, values, session.layers())
+                params = session.instruments.params(name)
+                self.laid.emit(Laid(name, type(params), params))
+                self._look(session, name)
+            self._instruments[name] = kept
+
+    def _look(self, session: Session, name: str) -> None:
+        frame = session.look(name)
+        if frame is not None:
+            self._post(frame)
+        elif self._busy or len(self.timeline):  # else the first run is still to come, and sees them
+            with self._wake:
+                self._run_soon()
+
+    def _study(self, name: str) -> None:
+        session = self._session
+        if session is None or name not in session.instruments:
+            return
+        inputs = session.inputs or self._source.inputs
+        self._source.playing = False
+        self._deliver(session, session.study(name, inputs))
+        self.idle.emit()
 
     def _train(self, inputs: Inputs, out: Path | None) -> None:
         session = self._session

@@ -32,6 +32,7 @@ from explorer.app.engines import EngineList
 from explorer.app.foreign import Foreign
 from explorer.app.headline import Headline
 from explorer.app.history import History
+from explorer.app.instruments import Instruments
 from explorer.app.intake import Intake
 from explorer.app.knobs import KnobsPanel
 from explorer.app.layers import LayerTree
@@ -158,6 +159,7 @@ class Window(QMainWindow):
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
+        self.instruments = Instruments(self)
         self.tour = Tour(self, self.find_part)
         self.commanding = Commanding(self)
 
@@ -367,7 +369,7 @@ class Window(QMainWindow):
             *docks, self.commands, self.layers, self.engines, self.knobs, self.edit_list,
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
             self.commanding.palette, self.commanding.keys, self.timeline, self.hint, self.tour,
-            self.headline, self.toast,
+            self.headline, self.toast, self.instruments,
             *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:

@@ -45,6 +45,7 @@ class InstrumentRow:
     title: str
     summary: str
     area: str = "right"
+    icon: str = "search"
     study: bool = False
 
 

@@ -56,6 +56,7 @@ class Session:
 
     Attributes:
         views, edits: may be assigned at any time from any thread; read at each resumption.
+        inputs: of the latest run, with the picture in place of its clip.
         instruments: what is laid on the network; `lacking` says that one of them needs a run.
         replayed: blocks above the edits whose output the latest run took from an earlier one.
         statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
@@ -93,7 +94,7 @@ class Session:
         self._continued: Tensor | None = None
         self._runs = 0
         self._shown = (0, 0)
-        self._inputs: Inputs = {}
+        self.inputs: Inputs = {}
         self._tree: tuple[Mapping[str, Any], list[Layer]] | None = None
         self.lacking = False
         self.replayed: tuple[str, ...] = ()
@@ -524,7 +525,7 @@ class Session:
 
     def _taken(self) -> Taken:
         tensors, places = self.capture.taken(self.instruments.points)
-        return Taken(tensors, places, self.network, self.layers(), self._inputs, self.params,
+        return Taken(tensors, places, self.network, self.layers(), self.inputs, self.params,
                      self._runs, self._shown[0])  # fmt: skip
 
     def _looked(self) -> tuple[list[Artefact], tuple[str, ...]]:
@@ -553,7 +554,7 @@ class Session:
         return self._past.before if frame == self._past.frame else self._past.after
 
     def _note_inputs(self, inputs: Inputs) -> None:
-        self._inputs = inputs  # alive, so that no other input takes over an identity
+        self.inputs = inputs  # alive, so that no other input takes over an identity
         self._inputs_used = {
             slot: str(getattr(value, "sha256", "")) for slot, value in inputs.items()
         }

@@ -90,6 +90,8 @@ class Asked:
     """What the window has asked for, in order."""
 
     opened: list[str] = field(default_factory=list)
+    instruments: list[Any] = field(default_factory=list)
+    studies: list[str] = field(default_factory=list)
     values: list[dict[str, Any]] = field(default_factory=list)
     runs: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     knobs: list[dict[str, Any]] = field(default_factory=list)
@@ -119,6 +121,7 @@ class FakeRunner(QObject):
     source_ended = Signal()
     trained = Signal(str)
     weights_ready = Signal(str)
+    laid = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -148,6 +151,12 @@ class FakeRunner(QObject):
         self.opened.emit(
             FakeOpened(row, LAYERS, FakeParams, params, "trained", ("Apache-2.0",), "cpu")
         )
+
+    def set_instrument(self, name: str, values: dict[str, Any] | None) -> None:
+        self.asked.instruments.append((name, values))
+
+    def study(self, name: str) -> None:
+        self.asked.studies.append(name)
 
     def run_inputs(self, inputs: dict[str, Any], *, playing: bool) -> None:
         self.asked.runs.append((inputs, playing))

@@ -1,0 +1,222 @@
+"""Docks of the instruments: their knobs, what they show, and which follow the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from explorer.app.docks import AREAS, Dock
+from explorer.app.knobs import KnobsPanel
+from explorer.core.instruments import INSTRUMENTS, PREFIX, InstrumentRow
+from explorer.params import knobs
+
+if TYPE_CHECKING:
+    from explorer.app.window import Window
+    from explorer.panels.group import GroupPanel
+    from explorer.panels.theme import Theme
+
+FOLLOWED = ("cursor", "layer", "unit")  # knobs of these names follow the window
+
+
+class InstrumentDock(Dock):
+    """What one instrument shows, under its knobs, which a button folds away."""
+
+    def __init__(self, row: InstrumentRow, window: Window) -> None:
+        super().__init__(f"inspect:{row.name}", row.title, window)
+        self.row = row
+        self.group: GroupPanel | None = None
+        self.knobs = KnobsPanel(window.history)
+        self.knobs.setAccessibleName(f"Knobs of {row.title}")
+        self.fold = QToolButton()
+        self.fold.setText("Knobs")
+        self.fold.setCheckable(True)
+        self.fold.setArrowType(Qt.ArrowType.RightArrow)
+        self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.fold.setAccessibleName(f"Show the knobs of {row.title}")
+        self.fold.toggled.connect(self._folded)
+        self.run = QPushButton("Run")
+        self.run.setToolTip(row.summary)
+        self.run.setVisible(row.study)
+        self.knobs.setMaximumHeight(220)
+        self.knobs.hide()
+        self.bar.remark.setText(row.summary)
+        self.bar.setToolTip(row.summary)
+        self.add(_beside(self.fold, self.run))
+        self.add(self.knobs)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint title bar, knobs and panels."""
+        super().set_theme(theme)
+        self.knobs.set_theme(theme)
+        if self.group is not None:
+            self.group.set_theme(theme)
+
+    @Slot(bool)
+    def _folded(self, opened: bool) -> None:
+        self.knobs.setVisible(opened)
+        self.fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
+class Instruments(QObject):
+    """Which instruments are open. They stay open when another engine takes the place.
+
+    Attributes:
+        docks: of all that were opened in this window, shown or closed.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self.docks: dict[str, InstrumentDock] = {}
+        self._rows = {row.name: row for row in INSTRUMENTS}
+        self._followed: dict[str, Any] = {}
+        runner = window.runner
+        runner.laid.connect(self.on_laid, Qt.ConnectionType.QueuedConnection)
+        window.centre.current_changed.connect(self._on_layer)
+        window.centre.unit_selected.connect(self._on_unit)
+
+    def names(self) -> tuple[str, ...]:
+        """The instruments whose docks are open."""
+        return tuple(name for name, dock in self.docks.items() if not dock.isHidden())
+
+    def values(self, name: str) -> dict[str, Any]:
+        """The knobs of an instrument that has been opened."""
+        return self.docks[name].knobs.values()
+
+    def open(self, name: str, values: dict[str, Any] | None = None) -> None:
+        """Open an instrument's dock and lay it on what runs."""
+        window, row = self._window, self._rows[name]
+        dock = self.docks.get(name)
+        if dock is None:
+            dock = self.docks[name] = InstrumentDock(row, window)
+            dock.dropped.connect(window.intake.take)
+            dock.set_theme(window.theme)
+            dock.visibilityChanged.connect(self._on_visible)
+            dock.knobs.changed.connect(self._on_knob)
+            dock.run.clicked.connect(self._on_run)
+            window.addDockWidget(AREAS[row.area], dock)
+            self._stand(dock)
+            window.watch_docks([dock])
+        self.fill()
+        dock.show()
+        dock.raise_()
+        window.commands[f"inspect-{name}"].setChecked(True)
+        window.runner.set_instrument(name, {**(values or {}), **self._wanted(name)})
+
+    def close(self, name: str) -> None:
+        """Close an instrument's dock; nothing is captured for it any more."""
+        if name in self.docks:
+            self.docks[name].close()
+
+    def toggle(self, name: str) -> None:
+        """Open or close an instrument."""
+        self.close(name) if name in self.names() else self.open(name)
+
+    def fill(self) -> None:
+        """Put a group panel into each dock that has none, and have the presenter know them."""
+        if not self._window.awake:
+            return
+        from explorer.panels.group import GroupPanel
+
+        for name, dock in self.docks.items():
+            if dock.group is None:
+                dock.group = GroupPanel(dock, theme=self._window.theme)
+                dock.group.setAccessibleName(dock.row.title)
+                self._window.looking.connect_panel(dock.group)
+                dock.fill(dock.group)
+            self._window.presenter.groups[PREFIX + name] = dock.group
+
+    def follow(self, knob: str, value: Any) -> None:
+        """Tell the instruments where the mouse is, or which layer or unit is looked at."""
+        if value is None or value == self._followed.get(knob):
+            return
+        self._followed[knob] = value
+        for name in self.names():
+            if knob in self.docks[name].knobs.rows:
+                self._window.runner.set_instrument(name, {knob: value})
+
+    def set_theme(self, theme: Theme) -> None:
+        """Tint every dock."""
+        for dock in self.docks.values():
+            dock.set_theme(theme)
+
+    @Slot(object)
+    def on_laid(self, laid: Any) -> None:
+        """The runner has laid an instrument on: make its knobs, or show what holds."""
+        dock = self.docks.get(laid.name)
+        if dock is None:
+            return
+        known = knobs(laid.params_type)
+        if list(dock.knobs.rows) != list(known):
+            dock.knobs.set_knobs(known, laid.params)
+            dock.fold.setVisible(bool(known))
+            late = {k: v for k, v in self._followed.items() if k in known}
+            if late:
+                self._window.runner.set_instrument(laid.name, late)
+        else:
+            dock.knobs.set_values(laid.params)
+
+    def _wanted(self, name: str) -> dict[str, Any]:
+        known = self.docks[name].knobs.rows
+        return {knob: value for knob, value in self._followed.items() if knob in known}
+
+    def _stand(self, dock: InstrumentDock) -> None:
+        """Beside others of its area as a tab, so that none is squeezed."""
+        others: Iterable[Dock] = (d for d in self.docks.values() if d is not dock)
+        beside = next((d for d in others if d.row.area == dock.row.area), None)  # type: ignore[attr-defined]
+        if beside is None:
+            engine = self._window.engine_docks
+            beside = next((d for g, d in engine.docks.items()
+                           if engine.area(g) == dock.row.area and g != "input"), None)  # fmt: skip
+        if beside is None and dock.row.area == "right":
+            beside = self._window.knobs_dock
+        if beside is not None:
+            self._window.tabifyDockWidget(beside, dock)
+
+    @Slot(str)
+    def _on_layer(self, name: str) -> None:
+        self.follow("layer", name)
+
+    @Slot(object)
+    def _on_unit(self, chosen: tuple[str, int]) -> None:
+        self.follow("layer", chosen[0])
+        self.follow("unit", chosen[1])
+
+    @Slot(str, object)
+    def _on_knob(self, knob: str, value: Any) -> None:
+        dock = self._dock_of(self.sender())
+        if dock is not None:
+            self._window.runner.set_instrument(dock.row.name, {knob: value})
+
+    @Slot()
+    def _on_run(self) -> None:
+        dock = self._dock_of(self.sender())
+        if dock is not None:
+            self._window.runner.study(dock.row.name)
+
+    @Slot(bool)
+    def _on_visible(self, _seen: bool) -> None:
+        dock = self.sender()
+        if isinstance(dock, InstrumentDock):
+            name = dock.row.name
+            shown = not dock.isHidden()  # a dock behind another's tab is open all the same
+            self._window.commands[f"inspect-{name}"].setChecked(shown)
+            if not shown and not self._window.closing:
+                self._window.runner.set_instrument(name, None)
+
+    def _dock_of(self, sender: QObject | None) -> InstrumentDock | None:
+        found = (d for d in self.docks.values() if sender in (d.knobs, d.run))
+        return next(found, None)
+
+
+def _beside(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    line = QHBoxLayout(row)
+    line.setContentsMargins(4, 2, 4, 2)
+    for widget in widgets:
+        line.addWidget(widget)
+    line.addStretch(1)
+    return row
