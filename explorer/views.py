@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from explorer.editing import Edit as Edit  # beside View and Frame it is at hand here
 from explorer.kinds import Affine
 
 NOT_FINITE = 254
@@ -188,37 +189,3 @@ def grid_columns(count: int, width: int, height: int, aspect: float) -> int:
         return min(aspect / (columns * width), 1.0 / (rows * height))
 
     return max(range(low, max(low, high) + 1), key=size)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One change to what a module returns, applied before it is captured.
-
-    Attributes:
-        point: dotted module name. ``units``: which (empty: all).
-        op: zero, scale (by ``value``), add, replace (with it) or clamp (to ``value`` … ``high``).
-        region: (y1, y2, x1, x2) in map cells, end exclusive; None is the whole map.
-        on: switched off edits stay in the list.
-    """
-
-    point: str
-    units: tuple[int, ...] = ()
-    op: Literal["zero", "scale", "add", "replace", "clamp"] = "zero"
-    value: float = 0.0
-    high: float = 0.0
-    region: tuple[int, int, int, int] | None = None
-    on: bool = True
-
-    def text(self) -> str:
-        """As the edit list shows it: ``layer2.3.act3 #137 × 0``."""
-        units = "all units" if not self.units else "#" + ",".join(map(str, self.units))
-        what = {
-            "zero": "× 0", "scale": f"× {self.value:g}", "add": f"+ {self.value:g}",
-            "replace": f"= {self.value:g}", "clamp": f"in {self.value:g} … {self.high:g}",
-        }[self.op]  # fmt: skip
-        where = (
-            ""
-            if self.region is None
-            else f" [{self.region[0]}:{self.region[1]}, {self.region[2]}:{self.region[3]}]"
-        )
-        return f"{self.point} {units}{where} {what}"
