@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from explorer.panels.theme import DARK, SPACE_M, Theme, font
 from explorer.panels.wording import number_text
 from explorer.views import TOP
+
+LINE, TWO_LINES = 16, 28  # px of height
 
 
 class ColourBar(QWidget):
@@ -23,6 +25,7 @@ class ColourBar(QWidget):
         self._beyond = (False, False)
         self._strip = QImage()
         self.setFont(font("number"))
+        self._stacked = False
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def show_range(
@@ -44,6 +47,7 @@ class ColourBar(QWidget):
         self._beyond = (below < low - margin, above > high + margin)
         self._low, self._high, self._unit = low, high, unit
         self._tell(below, above)
+        self._fit()
         self.updateGeometry()
         self.update()
 
@@ -61,37 +65,70 @@ class ColourBar(QWidget):
 
     def sizeHint(self) -> QSize:
         """Numbers, strip of 160 px and unit."""
-        return QSize(sum(self._text_widths()) + 160 + 4 * SPACE_M, 16)
+        tall = TWO_LINES if self._stacked else LINE
+        return QSize(sum(self._text_widths()) + 160 + 4 * SPACE_M, tall)
 
     def minimumSizeHint(self) -> QSize:
-        """Numbers and a strip of 32 px."""
-        return QSize(sum(self._text_widths()) + 32 + 4 * SPACE_M, 16)
+        """A short strip with the numbers below it."""
+        return QSize(56, self.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the numbers below the strip where they do not fit beside it."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        stacked = self.width() < sum(self._text_widths()) + 32 + 4 * SPACE_M
+        if stacked != self._stacked:
+            self._stacked = stacked
+            self.updateGeometry()
+
+    def strip_place(self) -> QRect:
+        """Where the strip is drawn."""
+        if self._stacked:
+            return QRect(SPACE_M, 1, self.width() - 2 * SPACE_M, 10)
+        left, right = self._text_widths()
+        return QRect(left + 2 * SPACE_M, 3, self.width() - left - right - 4 * SPACE_M, 10)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Numbers at both ends, the strip between, zero ticked when it lies inside."""
+        """Numbers at both ends of the strip or below it, zero ticked when it lies inside."""
         painter = QPainter(self)
-        painter.setFont(font("number"))
-        painter.setPen(self._theme.colour("muted"))
-        left, right = self._text_widths()
-        strip = QRect(left + 2 * SPACE_M, 3, self.width() - left - right - 4 * SPACE_M, 10)
-        middle = Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(
-            QRect(0, 0, left, 16), middle | Qt.AlignmentFlag.AlignRight, number_text(self._low)
-        )
-        painter.drawText(
-            QRect(self.width() - right, 0, right, 16),
-            middle | Qt.AlignmentFlag.AlignLeft,
-            self._end(),
-        )
+        strip = self.strip_place()
+        self._draw_numbers(painter)
         painter.drawImage(strip, self._strip)
         painter.setPen(QPen(self._theme.colour("outline"), 1))
         painter.drawRect(strip.adjusted(0, 0, -1, -1))
         if self._low < 0 < self._high:
             zero = strip.left() + strip.width() * -self._low / (self._high - self._low)
             painter.setPen(QPen(self._theme.colour("text"), 1))
-            painter.drawLine(QPointF(zero, 1), QPointF(zero, 14))
+            painter.drawLine(QPointF(zero, strip.top() - 2), QPointF(zero, strip.bottom() + 2))
         self._draw_clip_marks(painter, QRectF(strip))
         painter.end()
+
+    def _draw_numbers(self, painter: QPainter) -> None:
+        painter.setPen(self._theme.colour("muted"))
+        middle = Qt.AlignmentFlag.AlignVCenter
+        left, right = middle | Qt.AlignmentFlag.AlignLeft, middle | Qt.AlignmentFlag.AlignRight
+        if self._stacked:
+            face = font("caption")
+            painter.setFont(face)
+            below = QRect(0, TWO_LINES - LINE, self.width(), LINE)
+            low, high = self._ends(QFontMetrics(face), self.width() - SPACE_M)
+            painter.drawText(below, left, low)
+            painter.drawText(below, right, high)
+            return
+        painter.setFont(font("number"))
+        widths = self._text_widths()
+        painter.drawText(QRect(0, 0, widths[0], LINE), right, number_text(self._low))
+        at_end = QRect(self.width() - widths[1], 0, widths[1], LINE)
+        painter.drawText(at_end, left, self._end())
+
+    def _ends(self, metrics: QFontMetrics, room: int) -> tuple[str, str]:
+        """Both numbers with as many digits as there is room for; the unit goes first."""
+        choices = [(number_text(self._low), self._end())]
+        choices += [(number_text(self._low, n), number_text(self._high, n)) for n in (3, 2, 1)]
+        fits = (c for c in choices if sum(map(metrics.horizontalAdvance, c)) <= room)
+        return next(fits, choices[-1])
 
     def _draw_clip_marks(self, painter: QPainter, strip: QRectF) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -102,7 +139,8 @@ class ColourBar(QWidget):
             (self._beyond[1], strip.right() + 2, 1),
         ):
             if beyond:
-                points = [QPointF(x, 4), QPointF(x, 12), QPointF(x + 5 * sign, 8)]
+                top = strip.top()
+                points = [QPointF(x, top + 1), QPointF(x, top + 9), QPointF(x + 5 * sign, top + 5)]
                 painter.drawPolygon(QPolygonF(points))
 
     def _end(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,14 @@ from PySide6.QtWidgets import (
 
 from explorer.kinds import Array, Artefact, Image, Matrix
 from explorer.panels import panel_class
+from explorer.panels.group_grid import SPACE, columns_for, least_size
 from explorer.panels.icons import icon
 from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Panel, write_whole
 from explorer.panels.picture import ImagePanel, PicturePanel
-from explorer.panels.theme import DARK, SPACE_M, SPACE_XS, Theme
-from explorer.views import grid_columns
+from explorer.panels.theme import DARK, SPACE_M, Theme
 
 OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when there is one
-WIDE = {"Curve": 1.8, "Histogram": 1.6, "Hypercolumn": 2.4, "Text": 2.0, "Scores": 1.6}
-LEAST = (170, 150)  # px: where there is less room for an item, the group scrolls
-SCROLL = 14  # px of the scroll bar
 EMPTY = "Nothing here: the network has not run yet, or gives none of this with these knobs."
 
 
@@ -77,7 +74,7 @@ class GroupPanel(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self._scroll)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setSpacing(SPACE_XS)
+        self._grid.setSpacing(SPACE)
         self._empty = QLabel(EMPTY, self)
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
@@ -104,6 +101,9 @@ class GroupPanel(QWidget):
         if panel is None or self._kinds[item] is not type(artefact):
             panel = self._replace(artefact)
         panel.show_artefact(artefact)
+        if panel.minimumSize().toTuple() != least_size(artefact):
+            self._shown = ()
+            self._arrange()
         if isinstance(artefact, Image):
             self._gather_overlays()
         if isinstance(artefact, Matrix):
@@ -252,8 +252,11 @@ class GroupPanel(QWidget):
         return super().eventFilter(watched, event)
 
     def item_menu(self, item: str) -> QMenu:
-        """What can be done with an item, made anew each time."""
-        menu = QMenu(self)
+        """What can be done with an item and its panel, made anew each time."""
+        return self.panels[item].menu()
+
+    def _add_lines(self, item: str, menu: QMenu) -> None:
+        """The group's part of an item's menu."""
         words = "Back to the grid" if self.large == item else "Enlarge"
         menu.addAction(words, lambda: self.enlarge(item)).setEnabled(len(self.panels) > 1)
         menu.addAction("Hide", lambda: self.hide_item(item))
@@ -267,9 +270,7 @@ class GroupPanel(QWidget):
                 action.triggered.connect(lambda _=False, o=other: self.show_difference(item, o))
         if item in self.differences:
             menu.addAction("Remove", lambda: self.remove(item))
-        menu.addSeparator()
         menu.addAction("Export the whole group…", self.ask_and_save)
-        return menu
 
     def remove(self, item: str) -> None:
         """Take a difference away."""
@@ -340,10 +341,10 @@ class GroupPanel(QWidget):
         order = list(self.panels)
         self._drop(item)
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
-        panel.setMinimumSize(120, LEAST[1])
         panel.gestured.connect(self.gestured)
         panel.probed.connect(self._probed)
         panel.said.connect(self.said)
+        panel.add_group_lines = partial(self._add_lines, item)
         panel.header.installEventFilter(self)
         self.panels[item] = panel
         self._kinds[item] = type(artefact)
@@ -359,7 +360,7 @@ class GroupPanel(QWidget):
         button = QToolButton(panel.header)
         button.setIcon(icon("chevron-down", self.theme, 14, "muted"))
         button.setAccessibleName(f"Menu of {item}")
-        button.setToolTip("Enlarge, hide, compare (double-click the title to enlarge)")
+        button.setToolTip("Enlarge, hide, compare, export (double-click the title to enlarge)")
         button.setFixedSize(24, 20)
         button.setStyleSheet("min-height: 0; padding: 0; border: none")
         button.clicked.connect(lambda: self._open_menu(item))
@@ -389,18 +390,14 @@ class GroupPanel(QWidget):
 
     def _arrange(self) -> None:
         shown = self.visible_panels()
-        aspect = self.width() / max(1, self.height())
-        wide = [preferred_aspect(p.artefact) for p in shown]
-        mean = math.exp(sum(map(math.log, wide)) / len(wide)) if wide else 1.0
-        columns = grid_columns(len(shown), round(100 * mean), 100, aspect)
-        columns = min(columns, max(1, (self.width() - SCROLL) // LEAST[0]))
-        columns = whole_rows([p.artefact for p in shown], columns)
+        columns = columns_for([p.artefact for p in shown], self.width(), self.height())
         state = (columns, tuple(map(id, shown)), len(self.hidden), self.large)
         if state == self._shown:
             return
         self._shown = state
         for panel in self.panels.values():
             self._grid.removeWidget(panel)
+            panel.setMinimumSize(*least_size(panel.artefact))
         self._place(shown, columns)
         for panel in self.panels.values():
             panel.setVisible(panel in shown)
@@ -433,26 +430,3 @@ class GroupPanel(QWidget):
         self.probed.emit(probe)
         if probe is not None:
             self.show_cursor(probe.input_xy)
-
-
-def whole_rows(shown: list[Artefact | None], columns: int) -> int:
-    """Columns, at most this many, that never break a row of matrices of one `Matrix.share`."""
-    keys = [a.share if isinstance(a, Matrix) else "" for a in shown]
-    counts = {keys.count(key) for key in keys}
-    if "" in keys or len(counts) != 1:
-        return columns
-    (run,) = counts
-    if columns >= run:
-        return columns - columns % run
-    return max(n for n in range(1, columns + 1) if run % n == 0)
-
-
-def preferred_aspect(artefact: Artefact | None) -> float:
-    """Width over height that an artefact is best seen at, header and labels included."""
-    if isinstance(artefact, Matrix):
-        rows, columns = artefact.values.shape[-2:]
-        return float(min(max(columns / max(1, rows), 0.7), 2.5))
-    if isinstance(artefact, Image):
-        height, width = artefact.image.shape[-3:-1]
-        return float(min(max(width / height, 0.6), 2.0))
-    return WIDE.get(type(artefact).__name__, 1.3)

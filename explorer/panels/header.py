@@ -5,23 +5,37 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QBrush, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QBrush, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from explorer.panels.icons import pixmap
 from explorer.panels.theme import DARK, SPACE_M, TYPE_SCALE, Role, Theme, font
 
 REFRESH_SECONDS = 0.25  # numbers above a live picture change at 4 Hz
+NARROW = 130  # px: a header this narrow has a small title and nothing else
+LEAST_FACTS = 44  # px: a few cut characters say nothing
 
 
 class ElidedLabel(QWidget):
-    """One line that ends in an ellipsis when there is no room; the tooltip then has it whole."""
+    """One line that is cut with an ellipsis when there is no room; the tooltip then has it whole.
 
-    def __init__(self, role: Role, token: str, parent: QWidget | None = None) -> None:
+    Args:
+        middle: cut in the middle, for names whose ends tell them apart.
+        least: px; where less of a longer text could be shown, nothing is.
+    """
+
+    def __init__(
+        self, role: Role, token: str, parent: QWidget | None = None, *, middle: bool = False,
+        least: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(parent)
         self._role, self._token, self._text, self._theme = role, token, "", DARK
-        self.setFont(font(role))
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._least, self._hint = least, ""
+        self._mode = Qt.TextElideMode.ElideMiddle if middle else Qt.TextElideMode.ElideRight
+        self._small = False
+        # What may vanish takes only the room that others leave.
+        across = QSizePolicy.Policy.Ignored if least else QSizePolicy.Policy.Preferred
+        self.setSizePolicy(across, QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
         """The whole text, cut or not."""
@@ -41,9 +55,25 @@ class ElidedLabel(QWidget):
         self._theme = theme
         self.update()
 
+    def set_small(self, *, small: bool) -> None:
+        """Write it as small as a caption, in its own weight."""
+        if small != self._small:
+            self._small = small
+            self.updateGeometry()
+            self._refresh_tooltip()
+            self.update()
+
+    def shown(self) -> str:
+        """What is written: the text, or what of it there is room for."""
+        room = self.width()
+        metrics = QFontMetrics(self._face())
+        if metrics.horizontalAdvance(self._text) <= room:
+            return self._text
+        return metrics.elidedText(self._text, self._mode, room) if room >= self._least else ""
+
     def sizeHint(self) -> QSize:
         """As wide as the text."""
-        width = QFontMetrics(font(self._role)).horizontalAdvance(self._text)
+        width = QFontMetrics(self._face()).horizontalAdvance(self._text)
         return QSize(width + 2, TYPE_SCALE[self._role][1])
 
     def minimumSizeHint(self) -> QSize:
@@ -55,19 +85,27 @@ class ElidedLabel(QWidget):
         super().resizeEvent(event)
         self._refresh_tooltip()
 
+    def set_hint(self, hint: str) -> None:
+        """Have this as the tooltip, cut or not."""
+        self._hint = hint
+        self._refresh_tooltip()
+
     def _refresh_tooltip(self) -> None:
-        self.setToolTip(self._text if self.sizeHint().width() > self.width() + 2 else "")
+        self.setToolTip(self._hint or (self._text if self.shown() != self._text else ""))
+
+    def _face(self) -> QFont:
+        made = font(self._role)
+        if self._small:
+            made.setPixelSize(TYPE_SCALE["caption"][0])
+        return made
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw what fits."""
         painter = QPainter(self)
-        made = font(self._role)
-        painter.setFont(made)
+        painter.setFont(self._face())
         painter.setPen(self._theme.colour(self._token))
-        mode = Qt.TextElideMode.ElideRight
-        cut = QFontMetrics(made).elidedText(self._text, mode, self.width())
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(self.rect(), flags, cut)
+        painter.drawText(self.rect(), flags, self.shown())
         painter.end()
 
 
@@ -82,8 +120,8 @@ class Header(QWidget):
         self._theme = DARK
         self._wanted: tuple[str, str, str, str] = ("", "", "", "")
         self._shown_at = 0.0
-        self.title = ElidedLabel("title", "text", self)
-        self.facts = ElidedLabel("number", "muted", self)
+        self.title = ElidedLabel("title", "text", self, middle=True)
+        self.facts = ElidedLabel("number", "muted", self, least=LEAST_FACTS)
         self.caption = ElidedLabel("caption", "muted", self)
         self.warning = ElidedLabel("caption", "error", self)
         self.warning_icon, self.frozen_icon = QLabel(self), QLabel(self)
@@ -120,12 +158,10 @@ class Header(QWidget):
 
     def show_lines(self, title: str, facts: str = "", caption: str = "", warning: str = "") -> None:
         """Set all four texts; at once when title, warning or presence changed, else at 4 Hz."""
-        changed = (title, warning) != (self.title.text(), self.warning.text())
-        changed |= (bool(facts), bool(caption)) != (
-            bool(self.facts.text()),
-            bool(self.caption.text()),
-        )
+        old = self._wanted
         self._wanted = (title, facts, caption, warning)
+        changed = (title, warning) != (old[0], old[3])
+        changed |= (bool(facts), bool(caption)) != (bool(old[1]), bool(old[2]))
         wait = REFRESH_SECONDS - (time.monotonic() - self._shown_at)
         if changed or wait <= 0:
             self.flush()
@@ -137,9 +173,11 @@ class Header(QWidget):
         self._timer.stop()
         self._shown_at = time.monotonic()
         for label, text in zip(
-            (self.title, self.facts, self.caption, self.warning), self._wanted, strict=True
+            (self.title, self.facts, self.caption, self.warning), self._lines(), strict=True
         ):
             label.set_text(text)
+        self.warning_icon.setToolTip(self._wanted[3])
+        self.title.set_hint(self.text())  # the rest of the line may have no room
         self._show_parts()
 
     def set_stale(self, words: str) -> None:
@@ -160,6 +198,10 @@ class Header(QWidget):
             painter.fillRect(self.rect(), lines)
             painter.end()
 
+    def name(self) -> str:
+        """The title that was set last, however it is shown."""
+        return self._wanted[0]
+
     def text(self) -> str:
         """All that was set last, as one line: ``title · facts · caption · warning``."""
         return " · ".join(part for part in self._wanted if part)
@@ -179,7 +221,33 @@ class Header(QWidget):
         if event.type() == QEvent.Type.DevicePixelRatioChange:
             self.set_theme(self._theme)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep a narrow header to its title; the rest is in the tooltip."""
+        super().resizeEvent(event)
+        narrow = event.size().width() < NARROW
+        self.title.set_small(small=narrow)
+        for i in range(self.extra.count()):
+            item = self.extra.itemAt(i)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.setVisible(not narrow)
+        self.flush()
+
+    def _lines(self) -> tuple[str, str, str, str]:
+        """The four texts; in a narrow header a title of several words takes the caption's line."""
+        title, facts, caption, warning = self._wanted
+        if self.width() >= NARROW:
+            return title, facts, caption, warning
+        face = font("title")
+        face.setPixelSize(TYPE_SCALE["caption"][0])
+        first, space, last = title.rpartition(" ")
+        if not space or QFontMetrics(face).horizontalAdvance(title) <= self.width():
+            return title, "", "", warning
+        return first, "", last, warning
+
     def _show_parts(self) -> None:
+        narrow = self.width() < NARROW
         self.caption.setVisible(bool(self.caption.text()))
-        self.warning.setVisible(bool(self.warning.text()))
+        self.facts.setVisible(not narrow)
+        self.warning.setVisible(bool(self.warning.text()) and not narrow)
         self.warning_icon.setVisible(bool(self.warning.text()))

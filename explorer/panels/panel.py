@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,7 @@ class Panel(QWidget):
         super().__init__(parent)
         self.theme = theme
         self.artefact: Artefact | None = None
+        self.add_group_lines: Callable[[QMenu], None] | None = None  # set by the group around it
         self.header = Header(self)
         self.colour_bar = ColourBar(self)
         self.colour_bar.hide()
@@ -189,16 +190,18 @@ class Panel(QWidget):
     def copy(self) -> None:
         """Put the picture on the clipboard."""
         QGuiApplication.clipboard().setImage(self.picture(2))
-        self.said.emit(f"Copied a picture of {self.header.title.text()}")
+        self.said.emit(f"Copied a picture of {self.header.name()}")
 
     # -- context menu --------------------------------------------------------------------------
 
     def menu(self) -> QMenu:
         """The context menu, made anew each time."""
         menu = QMenu(self)
-        self.add_actions(menu)
-        if not menu.isEmpty():
-            menu.addSeparator()
+        for add in (self.add_group_lines, self.add_actions):
+            if add is not None:
+                add(menu)
+            if not menu.isEmpty():
+                menu.addSeparator()
         menu.addAction("Reset zoom", self.reset_zoom)
         menu.addSeparator()
         menu.addAction("Copy picture", self.copy)
@@ -218,7 +221,7 @@ class Panel(QWidget):
         event.accept()
 
     def _ask_and_save(self, format_name: str) -> None:
-        stem = self.header.title.text().replace("/", "-") or "panel"
+        stem = self.header.name().replace("/", "-") or "panel"
         suggested = f"{stem}.{format_name.lower()}"
         path, _ = QFileDialog.getSaveFileName(self, "Export", suggested, FORMATS[format_name])
         if not path:

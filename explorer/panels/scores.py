@@ -9,6 +9,7 @@ import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
+    QFont,
     QFontMetrics,
     QHelpEvent,
     QKeyEvent,
@@ -22,11 +23,12 @@ from PySide6.QtWidgets import QScrollArea, QSizePolicy, QToolTip, QWidget
 from explorer.kinds import Artefact, Scores
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.series import series_colour
-from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, Theme, font
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, TYPE_SCALE, Theme, font
 from explorer.panels.wording import number_text
 
 BAR, SCALE = 12, 18  # px of a bar; px of the scale below the bars
-LEAST_ROW = 18  # px: rows close up to this before they scroll
+LEAST_ROW = 12  # px: rows close up to this before they scroll
+SMALL_BELOW = 18  # px of a row from which on words are captions
 LABEL_SHARE = 0.45  # of the width, at most
 POSITIVE, NEGATIVE = 0, 4  # colours of bars, by their place in the series' order
 
@@ -49,6 +51,7 @@ class ScoreBars(QWidget):
         self.before: dict[str, float] = {}
         self.low, self.high = 0.0, 1.0
         self.row = -1
+        self.unit = "probability"
         self._probability = True
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -58,6 +61,7 @@ class ScoreBars(QWidget):
         """Show the scores; probabilities keep the axis at 0 to 1."""
         self.scores, self.labels = artefact.scores, artefact.labels
         self._probability = artefact.probability
+        self.unit = unit_of(artefact)
         self._span()
         self.row = min(self.row, len(self.scores) - 1)
         self.setMinimumHeight(LEAST_ROW * len(self.scores) + SCALE)
@@ -107,8 +111,9 @@ class ScoreBars(QWidget):
         number = min(max(number, self.low), self.high) if np.isfinite(number) else 0.0
         scale = room / (self.high - self.low)
         zero = left - self.low * scale
-        y = row * self.pitch + (self.pitch - BAR) / 2
-        return QRectF(zero, y, number * scale, BAR).normalized()
+        thick = min(BAR, self.pitch - 4)
+        y = row * self.pitch + (self.pitch - thick) / 2
+        return QRectF(zero, y, number * scale, thick).normalized()
 
     # -- events --------------------------------------------------------------------------------
 
@@ -171,7 +176,8 @@ class ScoreBars(QWidget):
                 painter.setPen(QPen(theme.colour("accent"), 2))
                 painter.drawRect(1, top + 1, self.width() - 2, tall - 2)
         left, room = self._lane()
-        body = font("body")
+        small = tall < SMALL_BELOW
+        body = font("caption" if small else "body")
         painter.setFont(body)
         painter.setPen(theme.colour("text"))
         box = QRectF(SPACE_S, top, left - SPACE_M - SPACE_S, tall)
@@ -188,7 +194,7 @@ class ScoreBars(QWidget):
             painter.setPen(QPen(theme.colour("edited"), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(hollow)
-        painter.setFont(font("number"))
+        painter.setFont(self._number_face())
         painter.setPen(theme.colour("text" if np.isfinite(value) else "error"))
         numbers = QRectF(left + room, top, self.width() - left - room - SPACE_S, tall)
         painter.drawText(numbers, right, fixed(value))
@@ -216,6 +222,11 @@ class ScoreBars(QWidget):
                 box = QRectF(x - width / 2, foot + 1, width, SCALE - 2)
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
                 last = x + width / 2 + 4
+        painter.setPen(self.theme.colour("muted"))
+        unit = QRectF(last, foot + 1, self.width() - last - SPACE_S, SCALE - 2)
+        if metrics.horizontalAdvance(self.unit) <= unit.width():  # else the header alone says it
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(unit, right, self.unit)
 
     def _lane(self) -> tuple[float, float]:
         """Left end and width of the lane of the bars."""
@@ -225,6 +236,12 @@ class ScoreBars(QWidget):
         widest = max((metrics.horizontalAdvance(name) for name in names[:64]), default=0)
         left = min(widest + SPACE_M + 2 * SPACE_S, self.width() * LABEL_SHARE)
         return left, max(20.0, self.width() - left - numbers)
+
+    def _number_face(self) -> QFont:
+        made = font("number")
+        if self.pitch < SMALL_BELOW:
+            made.setPixelSize(TYPE_SCALE["caption"][0])
+        return made
 
     def _span(self) -> None:
         if self._probability:
@@ -263,9 +280,8 @@ class ScoresPanel(Panel):
     def facts(self, artefact: Artefact) -> str:
         """How many, and what the numbers are."""
         assert isinstance(artefact, Scores)
-        unit = artefact.unit or ("probability" if artefact.probability else "score")
         count = len(artefact.scores)
-        return f"{count} · {unit}" if count else "no scores yet"
+        return f"{count} · {unit_of(artefact)}" if count else "no scores yet"
 
     def draw(self, artefact: Artefact) -> None:
         """Show the bars."""
@@ -303,6 +319,11 @@ class ScoresPanel(Panel):
         knob = self.artefact.gestures.get("pick") if self.artefact is not None else None
         if knob:
             self.gestured.emit((knob, self.bars.labels[row] if self.bars.labels else row))
+
+
+def unit_of(artefact: Scores) -> str:
+    """What the numbers are."""
+    return artefact.unit or ("probability" if artefact.probability else "score")
 
 
 def fixed(value: float) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PySide6.QtGui import QFontMetrics
 from pytestqt.qtbot import QtBot
 
-from explorer.kinds import Matrix
-from explorer.panels.group import LEAST, GroupPanel, whole_rows
+from explorer.kinds import Matrix, Scores
+from explorer.panels.group import GroupPanel
+from explorer.panels.group_grid import columns_for, least_size, whole_rows
+from explorer.panels.header import NARROW, Header
 from explorer.panels.matrix import MatrixPanel
+from explorer.panels.scores import ScoresPanel
+from explorer.panels.theme import font
 
 pytestmark = pytest.mark.gui
 
@@ -66,13 +71,80 @@ def test_rows_hold_all_that_share_a_range() -> None:
 
 
 def test_items_keep_a_size_that_can_be_read_and_the_group_scrolls(qtbot: QtBot) -> None:
+    wide, tall = least_size(matrix("item", 1))
     group = GroupPanel()
     qtbot.addWidget(group)
-    group.resize(2 * LEAST[0] + 30, 320)
+    group.resize(2 * wide + 30, 320)
     for i in range(20):
         group.add(matrix(f"item {i}", 1))
     group.show()
     qtbot.waitExposed(group)
-    assert all(panel.height() >= LEAST[1] for panel in group.panels.values())
+    assert all(panel.height() >= tall for panel in group.panels.values())
     assert len({panel.x() for panel in group.panels.values()}) == 2
     assert group._scroll.verticalScrollBar().maximum() > 0
+
+
+def test_a_row_of_four_stays_whole_in_a_narrow_dock() -> None:
+    grams = [
+        Matrix(f"gram/{layer} {k}", np.eye(48), share=str(layer)) for layer in range(5)
+        for k in ("style", "canvas", "content", "difference")
+    ]  # fmt: skip
+    assert columns_for(grams, 390, 380) == 4
+    assert columns_for(grams, 340, 380) == 2
+
+
+def test_items_stand_side_by_side_before_they_scroll() -> None:
+    scores = [Scores(f"g/{name}", np.zeros(10, np.float32)) for name in ("before", "after")]
+    assert columns_for(scores, 380, 250) == 2  # one above the other, each would need 184 px
+    assert columns_for(scores, 380, 500) == 1
+    assert columns_for(scores, 200, 250) == 1  # no room beside: the group scrolls
+
+
+def test_ten_scores_are_all_seen_in_a_low_dock(qtbot: QtBot) -> None:
+    group = GroupPanel()
+    qtbot.addWidget(group)
+    scores = Scores("g/digits", np.linspace(0, 1, 10), labels=list("0123456789"))
+    group.resize(380, least_size(scores)[1])
+    group.add(scores)
+    group.show()
+    qtbot.waitExposed(group)
+    panel = group.panels["digits"]
+    assert isinstance(panel, ScoresPanel)
+    assert panel._scroll.verticalScrollBar().maximum() == 0
+    assert panel.bars.pitch * 10 <= panel.bars.height()
+    assert panel.bars.pitch >= QFontMetrics(font("caption")).capHeight() + 2
+    assert group._scroll.verticalScrollBar().maximum() == 0
+
+
+def test_a_title_is_never_cut_off_and_always_told_whole(qtbot: QtBot) -> None:
+    group = GroupPanel()
+    qtbot.addWidget(group)
+    group.resize(390, 320)
+    for layer in "12345":
+        for k in ("style", "canvas", "content", "difference"):
+            about = {"share": layer, "note": "48 of 64 units"}
+            group.add(Matrix(f"gram/conv{layer}_1 {k}", np.eye(48), **about))
+    group.show()
+    qtbot.waitExposed(group)
+    for item, panel in group.panels.items():
+        assert panel.width() < NARROW
+        first, second = panel.header.title, panel.header.caption
+        qtbot.waitUntil(lambda a=first, b=second, i=item: f"{a.shown()} {b.shown()}" == i)
+        assert item in first.toolTip()
+        assert "48 of 64 units" in first.toolTip()
+
+
+def test_a_long_title_is_cut_in_the_middle(qtbot: QtBot) -> None:
+    header = Header()
+    qtbot.addWidget(header)
+    header.resize(150, 40)
+    header.show_lines("layer4.0.downsample.residual", "512 units")
+    header.show()
+    qtbot.waitExposed(header)
+    shown = header.title.shown()
+    head, _, tail = shown.partition("…")
+    assert QFontMetrics(header.title._face()).horizontalAdvance(shown) <= header.title.width()
+    assert "layer4.0.downsample.residual".startswith(head)
+    assert "layer4.0.downsample.residual".endswith(tail)
+    assert min(len(head), len(tail)) > 2
+    assert "layer4.0.downsample.residual · 512 units" in header.title.toolTip()
