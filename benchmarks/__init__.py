@@ -12,4 +12,5 @@ NAMES = {
     "event-loop": "benchmarks.event_loop",
     "memory": "benchmarks.memory",
     "cancel": "benchmarks.cancel",
+    "recording": "benchmarks.recording",
 }

@@ -3,54 +3,86 @@
 from __future__ import annotations
 
 import threading
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from explorer.core.packing import Pool, blocks, packed, unpacked
 from explorer.views import Frame
 
 CAP = 512 * 2**20
+LOOSE = 8  # this share of the cap is kept as it came, before anything is packed
+REST = 4.0  # the packing thread rests this many times as long as it worked
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     frame: Frame
-    bytes: int
+    serial: int
+    bytes: int  # that it brought when it came
     marked: bool = False
+    here: bool = True
 
 
 class Timeline:
-    """Frames in order of time. Above the cap every second one goes; first, last and marked stay.
+    """Frames in order of time, a ring under a cap.
 
-    A frame over a sixteenth of the cap is kept without its artefacts' arrays: its pictures
-    (`Rendered`) and statistics stay, and ``notes`` say so.
+    Above the cap the oldest frames of earlier runs go first (each frame of a clip is a run); of
+    the newest run every second step goes, its first and last stay. Marked ones always stay.
+
+    A frame over a sixteenth of the cap is kept without its largest arrays; its pictures and
+    statistics stay, and ``notes`` say so. Older frames are packed by a thread of their own that
+    mostly rests; `at` unpacks. Statistics of units are never packed: `unit_means` reads them all.
+
+    Attributes:
+        on: whether frames are recorded.
     """
 
     def __init__(self, cap: int = CAP) -> None:
         self.cap = cap
+        self.on = True
         self._entries: list[_Entry] = []
-        self._bytes = 0
+        self._loose: deque[_Entry] = deque()  # not packed yet
+        self._loose_bytes = 0
+        self._held = _Ledger()
+        self._serials = 0
         self._lock = threading.Lock()
+        self._packer: threading.Thread | None = None
+        self._unpacked: tuple[int, Frame] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def bytes(self) -> int:
-        """Bytes held now."""
-        return self._bytes
+        """Bytes held now; an array that several frames share counts once."""
+        return self._held.bytes
 
     def add(self, frame: Frame) -> None:
-        """Append a frame; thin out when the cap is passed."""
-        size = frame.nbytes()
-        if size > self.cap // 16:
+        """Append a frame; let others go when the cap is passed."""
+        if not self.on:
+            return
+        if frame.nbytes() > self.cap // 16:
             small = tuple(a for a in frame.artefacts if a.nbytes() <= self.cap // 64)
             note = "too large to keep whole: some artefacts of this step were not recorded"
             frame = replace(frame, artefacts=small, notes=(*frame.notes, note))
-            size = frame.nbytes()
         with self._lock:
-            self._entries.append(_Entry(frame, size))
-            self._bytes += size
-            while self._bytes > self.cap and self._thin():
+            entry = _Entry(frame, self._serials, self._held.add(frame))
+            self._serials += 1
+            self._entries.append(entry)
+            self._loose.append(entry)
+            self._loose_bytes += entry.bytes
+            while self._held.bytes > self.cap and self._thin():
                 pass
+            if self._loose_bytes > self.cap // LOOSE and self._packer is None:
+                self._packer = threading.Thread(target=self._pack, name="timeline", daemon=True)
+                self._packer.start()
 
     def at(self, position: int) -> Frame:
         """The frame at a position.
@@ -59,12 +91,53 @@ class Timeline:
             IndexError: there is none.
         """
         with self._lock:
-            return self._entries[position].frame
+            entry = self._entries[position]
+            frame, known = entry.frame, self._unpacked
+        if known is not None and known[0] == entry.serial:
+            return known[1]
+        whole = unpacked(frame)
+        if any(a is not b for a, b in zip(blocks(whole), blocks(frame), strict=True)):
+            self._unpacked = (entry.serial, whole)
+            return whole
+        return frame
 
     def steps(self) -> list[tuple[int, int, int]]:
         """(run, frame, step) of every entry."""
         with self._lock:
             return [(e.frame.run, e.frame.frame, e.frame.step) for e in self._entries]
+
+    def serial(self, position: int) -> int:
+        """A number that stays with the entry at a position while others go.
+
+        Raises:
+            IndexError: there is none.
+        """
+        with self._lock:
+            return self._entries[position].serial
+
+    def position(self, serial: int) -> int:
+        """Where an entry stands now; when it has gone, the next one after it."""
+        with self._lock:
+            found = bisect_left(self._entries, serial, key=lambda e: e.serial)
+            return max(0, min(found, len(self._entries) - 1))
+
+    def unit_means(self, point: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Mean of each unit of a layer at each recorded step that shows the layer.
+
+        Returns:
+            serials (T,), and means (T, C) with the number of units of the newest step.
+        """
+        with self._lock:
+            found = [
+                (e.serial, r.statistics.unit_mean)
+                for e in self._entries
+                for r in e.frame.rendered
+                if r.view.point == point
+            ]
+        units = len(found[-1][1]) if found else 0
+        fitting = [(s, m) for s, m in found if len(m) == units]
+        means = np.array([m for _, m in fitting], np.float32).reshape(len(fitting), units)
+        return np.array([s for s, _ in fitting], np.int64), means
 
     def marks(self) -> tuple[int, ...]:
         """Positions of marked entries."""
@@ -79,16 +152,100 @@ class Timeline:
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
+            for entry in self._entries:
+                entry.here = False
             self._entries.clear()
-            self._bytes = 0
+            self._loose.clear()
+            self._loose_bytes = 0
+            self._held = _Ledger()
+            self._unpacked = None
+
+    # -- inside
 
     def _thin(self) -> bool:
-        """Drop every second entry that may go; False when none may."""
-        last = len(self._entries) - 1
-        may_go = [i for i, e in enumerate(self._entries) if 0 < i < last and not e.marked]
+        """Let the oldest frame of an earlier run go, else every second step; False when none may.
+
+        Called with the lock held.
+        """
+        entries = self._entries
+        newest = entries[-1].frame.run
+        old = next(
+            (i for i, e in enumerate(entries) if e.frame.run != newest and not e.marked), None
+        )
+        if old is not None:
+            self._drop((entries.pop(old),))
+            return True
+        first = next(i for i, e in enumerate(entries) if e.frame.run == newest)
+        may_go = [i for i in range(first + 1, len(entries) - 1) if not entries[i].marked]
         gone = set(may_go[::2])
-        if not gone:
-            return False
-        self._bytes -= sum(self._entries[i].bytes for i in gone)
-        self._entries = [e for i, e in enumerate(self._entries) if i not in gone]
-        return True
+        self._drop([entries[i] for i in gone])
+        self._entries = [e for i, e in enumerate(entries) if i not in gone]
+        return bool(gone)
+
+    def _drop(self, entries: Iterable[_Entry]) -> None:
+        for entry in entries:
+            entry.here = False
+            self._held.remove(entry.frame)
+
+    def _pack(self) -> None:
+        """In a thread of its own: pack the oldest frames while too many are loose."""
+        pool: Pool = {}
+        while True:
+            with self._lock:
+                entry = self._next_loose()
+                if entry is None:
+                    self._packer = None
+                    return
+            begun = time.perf_counter()
+            small = packed(entry.frame, pool)
+            spent = time.perf_counter() - begun
+            with self._lock:
+                if entry.here:
+                    self._held.add(small)
+                    self._held.remove(entry.frame)
+                    entry.frame = small
+            time.sleep(REST * spent)
+
+    def _next_loose(self) -> _Entry | None:
+        while self._loose:
+            entry = self._loose[0]
+            if entry.here and self._loose_bytes <= self.cap // LOOSE:
+                return None
+            self._loose.popleft()
+            self._loose_bytes -= entry.bytes
+            if entry.here:
+                return entry
+        return None
+
+
+class _Ledger:
+    """Bytes of the blocks that frames hold, each block once however many share it."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._users: Counter[int] = Counter()
+
+    def add(self, frame: Frame) -> int:
+        """Note a frame; returns the bytes that it brought."""
+        before = self.bytes
+        self.bytes += _statistics_bytes(frame)
+        for block in blocks(frame):
+            if not self._users[id(block)]:
+                self.bytes += block.nbytes
+            self._users[id(block)] += 1
+        return self.bytes - before
+
+    def remove(self, frame: Frame) -> None:
+        """Forget a frame that was noted."""
+        self.bytes -= _statistics_bytes(frame)
+        for block in blocks(frame):
+            self._users[id(block)] -= 1
+            if not self._users[id(block)]:
+                del self._users[id(block)]
+                self.bytes -= block.nbytes
+
+
+def _statistics_bytes(frame: Frame) -> int:
+    """Of the numbers kept for every unit of every layer shown."""
+    numbers: Any = [r.statistics for r in frame.rendered]
+    return sum(int(s.unit_low.nbytes + s.unit_high.nbytes + s.unit_mean.nbytes) for s in numbers)
