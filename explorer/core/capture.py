@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from explorer.core.geometry import Geometry, Place
 from explorer.core.reduction import as_maps, reduce, strided
+from explorer.core.surgery import Surgery
 from explorer.engine import Cancelled, placed
 from explorer.kinds import Affine
 from explorer.params import unknown
@@ -55,7 +56,6 @@ class _Point:
     kept: bool = False
     calls: int = 0
     ever: bool = False
-    units: int = 0
 
 
 class Capture:
@@ -76,6 +76,7 @@ class Capture:
         self._places: dict[str, Place] = {}
         self._root = Affine(approximate=True)
         self._sweep_handles: list[RemovableHandle] = []
+        self.surgery = Surgery()
 
     def check(self, names: Sequence[str]) -> None:
         """Raise UnknownPoint for a name that is no module."""
@@ -217,13 +218,13 @@ class Capture:
         places = {p: self._places[p].under(k.root) for p, k in kept.items() if p in self._places}
         return {p: k.tensor.unsqueeze(0) for p, k in kept.items()}, places
 
-    def idle_edits(self) -> tuple[str, ...]:
-        """Edits of units that their module does not have, in words."""
-        return tuple(
-            f"{edit.text()} changes nothing: {point.name} has {point.units} units"
+    def edit_notes(self) -> tuple[str, ...]:
+        """Edits that change nothing, or make values that are not finite, in words."""
+        return self.surgery.notes() + tuple(
+            f"{edit.text()} changes nothing: {point.name} was not called"
             for point in self._points.values()
             for edit in point.edits
-            if point.units and any(unit >= point.units for unit in edit.units)
+            if not point.ever
         )
 
     def uncalled(self) -> tuple[str, ...]:
@@ -268,8 +269,10 @@ class Capture:
     def _reader(self, point: _Point) -> Callable[..., Any]:
         def hook(module: nn.Module, args: Any, out: Any) -> Any:
             begun = time.perf_counter()
-            changed = _edited(out, point.edits) if point.edits else out
-            x = first_tensor(changed)
+            x, changed = first_tensor(out), out
+            if point.edits and x is not None:
+                changed = self.surgery.edited(out, x, point.edits)
+                x = first_tensor(changed)
             if x is not None:
                 for view in point.views:
                     if view.call in (-1, point.calls):
@@ -278,7 +281,6 @@ class Capture:
                     self._keep((point.name, -1, 0), x, point.calls + 1)
             point.calls += 1
             point.ever = True
-            point.units = int(x.shape[1]) if x is not None and x.ndim > 1 else 0
             self.seconds += time.perf_counter() - begun
             return changed if point.edits else None
 
@@ -361,40 +363,3 @@ def _has_children(module: nn.Module) -> bool:
 def _sample(x: Tensor) -> Tensor:
     """A strided sample as a copy (float32), on the device: an in-place ReLU may follow."""
     return strided(x.detach(), 1024).to(torch.float32, copy=True)
-
-
-def _edited(out: Any, edits: Sequence[Edit]) -> Any:
-    """What the module returns with the edits applied to its first tensor; the rest as it was."""
-    x = first_tensor(out)
-    if x is None:
-        return out
-    y = x.clone()
-    for edit in edits:
-        apply_edit(y, edit)
-    if out is x:
-        return y
-    if isinstance(out, dict):
-        return type(out)({k: y if v is x else v for k, v in out.items()})
-    return type(out)(y if v is x else v for v in out)
-
-
-def apply_edit(y: Tensor, edit: Edit) -> None:
-    """Change units and region of ``y`` (N, C, ...) in place."""
-    units = [u for u in edit.units if u < y.shape[1]] if y.ndim > 1 else []
-    if edit.units and not units:
-        return
-    here = torch.ones(y.shape[2:], dtype=torch.bool, device=y.device)
-    if edit.region is not None and y.ndim == 4:
-        top, bottom, left, right = edit.region
-        here = torch.zeros_like(here)
-        here[top:bottom, left:right] = True
-    mask = torch.zeros(y.shape[1:], dtype=torch.bool, device=y.device)
-    mask[units or slice(None)] = here
-    old = y[:, mask]
-    y[:, mask] = {
-        "zero": lambda: torch.zeros_like(old),
-        "scale": lambda: old * edit.value,
-        "add": lambda: old + edit.value,
-        "replace": lambda: torch.full_like(old, edit.value),
-        "clamp": lambda: old.clamp(edit.value, edit.high),
-    }[edit.op]()

@@ -508,7 +508,7 @@ class Session:
             self._swept = time.monotonic()
             self.lacking |= self.instruments.fit(self.layers())
         notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
-        notes += self.capture.idle_edits()
+        notes += self.capture.edit_notes()
         if not study:
             self._shown = (batch.frame, batch.step)
         if self.instruments and not study:

@@ -192,7 +192,7 @@ def test_an_edit_of_a_region_leaves_the_rest() -> None:
 def test_an_edit_of_a_unit_that_is_not_there_says_so() -> None:
     network, x = InPlace().eval(), torch.randn(1, 3, 6, 6)
     capture = captured(network, x, edits=(Edit("conv", (99,)),))
-    assert capture.idle_edits() == ("conv #99 × 0 changes nothing: conv has 8 units",)
+    assert capture.edit_notes() == ("conv #99 × 0 changes nothing: conv has 8 units",)
 
 
 def test_an_edit_that_is_switched_off_changes_nothing() -> None:
