@@ -259,6 +259,9 @@ class Runner(QThread):
 
         import torch
 
+        from explorer.core.devices import keep_freed_memory
+
+        keep_freed_memory()
         count = self._threads or max(1, (os.cpu_count() or 2) - 1)
         torch.set_num_threads(count)
         device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"

@@ -49,7 +49,7 @@ def statistics(maps: Tensor) -> Statistics:
     flat = maps.reshape(len(maps), -1)
     if not flat.is_floating_point():
         flat = flat.float()
-    low, high = flat.aminmax(dim=1)
+    low, high = flat.amin(1), flat.amax(1)  # aminmax(dim) is ten times slower than both
     mean = flat.mean(dim=1)
     numbers = torch.stack([low.min(), high.max(), mean.mean()]).tolist()
     bad = 0
