@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
-from explorer.command_words import Command, Parser, UsageError, command_parser, edit, settings
+from explorer.command_words import Command, Parser, UsageError, command_parser, edits, settings
 from explorer.params import unknown
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _open(args: argparse.Namespace) -> Session:
     session.on_progress = _say if sys.stderr.isatty() else None
     session.open()
     session.statistics_every = 0.0
-    session.edits = tuple(edit(text) for text in getattr(args, "edit", ()))
+    session.edits = edits(args)
     from explorer.views import View
 
     session.views = tuple(View(point) for point in getattr(args, "capture", ()))
@@ -398,7 +398,7 @@ def _shot(args: argparse.Namespace) -> int:
     shot(
         args.out, args.inputs, engine=args.engine, size=(int(width), int(height)),
         theme=args.theme, layout=args.layout, values=settings(args.set), capture=args.capture,
-        edits=[edit(text) for text in args.edit], steps=args.steps or 0, frame=args.frame,
+        edits=edits(args), steps=args.steps or 0, frame=args.frame,
         device=args.device, seed=args.seed,
     )  # fmt: skip
     print(args.out)

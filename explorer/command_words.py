@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from explorer.views import Edit
+from explorer.editing import Edit, EditError, edit_of
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -45,29 +44,27 @@ def settings(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def edit(text: str) -> Edit:
-    """``LAYER:UNIT=op``: zero, or scale, add, replace with a number, clamp with low,high.
+    """An edit as `editing.edit_of` reads it.
 
     Raises:
         UsageError: it is written otherwise.
     """
-    from explorer.views import Edit
-
-    where, equals, what = text.partition("=")
-    point, colon, unit = where.rpartition(":")
-    op, _, numbers = what.partition(":")
     try:
-        units = () if unit == "*" else tuple(int(u) for u in unit.split(","))
-        values = [float(n) for n in numbers.split(",")] if numbers else []
-    except ValueError:
-        units, op, values = (), "", []
-    counts = {"zero": 0, "scale": 1, "add": 1, "replace": 1, "clamp": 2}
-    if not (equals and colon) or counts.get(op) != len(values):
-        raise UsageError(
-            f"--edit {text!r}: write LAYER:UNIT=zero, =scale:2, =add:1, =replace:0.5 or "
-            "=clamp:0,1; UNIT is a number, several with commas, or *"
-        )
-    value, high = (*values, 0.0, 0.0)[:2]
-    return Edit(point, units, op, value, high)  # type: ignore[arg-type]
+        return edit_of(text)
+    except EditError as error:
+        raise UsageError(f"--edit {text!r}: {error}") from error
+
+
+def edits(args: argparse.Namespace) -> tuple[Edit, ...]:
+    """Those of ``--edits FILE``, then those of each ``--edit``.
+
+    Raises:
+        UsageError, EditFileError: one cannot be read.
+    """
+    from explorer.core.edit_files import load_edits
+
+    path = getattr(args, "edits", None)
+    return (*(load_edits(path) if path else ()), *map(edit, getattr(args, "edit", ())))
 
 
 def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
@@ -145,7 +142,8 @@ def _settings_of(parser: Parser) -> None:
 
 def _looking(parser: Parser) -> None:
     parser.add_argument("--capture", action="append", default=[], metavar="LAYER")
-    parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT=OP")
+    parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT[REGION]=OP")
+    parser.add_argument("--edits", type=Path, metavar="FILE", help="edits saved from the window")
 
 
 def _count(text: str) -> int:
