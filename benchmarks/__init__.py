@@ -12,5 +12,6 @@ NAMES = {
     "event-loop": "benchmarks.event_loop",
     "memory": "benchmarks.memory",
     "cancel": "benchmarks.cancel",
+    "hypercolumn": "benchmarks.hypercolumn",
     "recording": "benchmarks.recording",
 }
