@@ -70,6 +70,7 @@ class CurvePanel(PlotPanel):
         x, order = _ascending(artefact.x)
         self._x = x
         self._y = logged(rows if order is None else rows[:, order], log=log)
+        self.plot.bottom.whole = bool(x.size) and bool((x == np.round(x)).all())
         self._draw_lines()
         for i, shown in enumerate(self._y):
             self._mark_points(i, x, shown, alone=len(rows) == 1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
@@ -20,18 +20,20 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QGraphicsItem, QWidget
 
 from explorer.kinds import Array
+from explorer.panels.axis_ticks import labels, log_ticks, round_step, ticks
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.plotting import pg
 from explorer.panels.series import Legend, series_colour
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
-from explorer.panels.wording import MINUS, number_text
+from explorer.panels.wording import number_text
 
 Range = tuple[float, float]
 Reading = tuple[int, str, float | None]  # series, words, height in plot coordinates
 CHIP_ROWS = 12
 LINE = 16
 GRID = 46  # opacity of the grid, of 255
-LEGEND_FROM, TWO_ROWS_FROM, NAMES_FROM = 140, 230, 200  # px of a panel
+LEGEND_FROM, TWO_ROWS_FROM, NAMES_FROM = 110, 230, 200  # px of a panel
+LABEL_TALL = 18.0  # px from one label of an upright axis to the next, at least
 
 
 class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
@@ -39,17 +41,47 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
+        self.whole = False  # numbers that count something: no ticks between
         self._specs: Any = None
         self.picture: QPicture | None
         self.enableAutoSIPrefix(False)
         self.setStyle(tickFont=font("caption"), autoReduceTextSpace=False, tickLength=-4)
 
-    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """Write the ticks the way the rest of the window writes numbers."""
+    def tickValues(
+        self, low: float, high: float, size: float
+    ) -> list[tuple[float | None, list[float]]]:
+        """Labelled ticks with room for their labels; on a log axis bare ones between them."""
+        low, high = sorted((float(low), float(high)))
+        if not (math.isfinite(low) and math.isfinite(high)) or high - low <= 1e-12 * abs(high):
+            return []
         if self.logMode:
-            return [number_text(10.0 ** float(v), 2) for v in values]
-        texts: list[str] = super().tickStrings(values, scale, spacing)
-        return [text.replace("-", MINUS) for text in texts]
+            labelled, bare = log_ticks(low, high, LABEL_TALL * (high - low) / max(size, 1.0))
+            return [(1.0, labelled), (None, bare)]
+        metrics = QFontMetrics(self.style["tickFont"])
+        for count in (10, 8, 6, 5, 4, 3, 2, 1):
+            step = round_step(low, high, count)
+            if self.whole and step != round(step):
+                continue
+            found = ticks(low, high, count)
+            if size * step / (high - low) >= self._label_room(metrics, found):
+                return [(1.0, found)]
+        return [(1.0, [])]
+
+    def _label_room(self, metrics: QFontMetrics, places: Sequence[float]) -> float:
+        """Px from one label to the next."""
+        if self.orientation in ("left", "right"):
+            return 1.5 * LABEL_TALL
+        return 14.0 + max((metrics.horizontalAdvance(t) for t in labels(places)), default=0)
+
+    def tickStrings(
+        self, values: Sequence[float], scale: float, spacing: float | None
+    ) -> list[str]:
+        """Write the ticks the way the rest of the window writes numbers."""
+        if spacing is None:
+            return [""] * len(values)
+        if self.logMode:
+            return [number_text(10.0 ** float(v), 4) for v in values]
+        return labels(values)
 
     def paint(self, painter: QPainter, *args: Any) -> None:
         """Draw ticks and numbers straight away: a recorded picture looks its fonts up each time."""
@@ -103,7 +135,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
     def __init__(self) -> None:
         super().__init__()
         self.theme = DARK
-        self.zoomed = False
+        self.zoomed = self.compact = False
         self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
         self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
@@ -172,9 +204,11 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self._words.setPos(self.box.rect().center())
 
     def set_compact(self, *, compact: bool) -> None:
-        """Leave the names of the axes out where the plot is too small for them."""
+        """Write the names of the axes into the plot where there is no room beside it."""
+        self.compact = compact
         for axis in (self.left, self.bottom):
             axis.showLabel(not compact and bool(axis.labelText))
+        self.viewport().update()
 
     def read_out(self, x: float, lines: list[tuple[QColor | None, str]]) -> None:
         """Stand a rule at ``x`` and write the lines beside it."""
@@ -190,17 +224,38 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self.viewport().update()
 
     def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
-        """The lines of the probe in a box that keeps clear of the mouse and inside the plot."""
+        """Names of the axes, and the probe's lines in a box that keeps clear of the mouse."""
         super().drawForeground(painter, rect)
-        if self.chip is None or not self.chip[1]:
-            return
-        x, lines = self.chip
         painter.save()
         painter.resetTransform()
         face = font("caption")
         painter.setFont(face)
-        metrics = QFontMetrics(face)
         area = self.mapFromScene(self.box.sceneBoundingRect()).boundingRect()
+        if self.compact:
+            self._draw_names(painter, QRectF(area), QFontMetrics(face))
+        if self.chip is not None and self.chip[1]:
+            self._draw_chip(painter, area, QFontMetrics(face), *self.chip)
+        painter.restore()
+
+    def _draw_names(self, painter: QPainter, area: QRectF, metrics: QFontMetrics) -> None:
+        """What goes up in the upper left corner, what goes across in the lower right."""
+        painter.setPen(self.theme.colour("muted"))
+        for axis, up in ((self.left, True), (self.bottom, False)):
+            words = metrics.elidedText(
+                axis.labelText, Qt.TextElideMode.ElideRight, int(area.width()) - 8
+            )
+            box = QRectF(0, 0, metrics.horizontalAdvance(words) + 6, 14)
+            if not words or area.height() < 34:
+                continue
+            corner = area.topLeft() if up else area.bottomRight()
+            box.moveTopLeft(corner) if up else box.moveBottomRight(corner)
+            painter.fillRect(box, self.theme.colour("canvas", 190))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+
+    def _draw_chip(
+        self, painter: QPainter, area: QRect, metrics: QFontMetrics, x: float,
+        lines: list[tuple[QColor | None, str]],
+    ) -> None:  # fmt: skip
         widest = max(metrics.horizontalAdvance(words) for _, words in lines)
         width = min(widest, area.width() - 40) + 10 + 3 * SPACE_S
         height = LINE * len(lines) + 2 * SPACE_S
@@ -220,7 +275,6 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
                 line.adjust(12, 0, 0, 0)
             cut = metrics.elidedText(words, Qt.TextElideMode.ElideRight, int(line.width()) + 1)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, cut)
-        painter.restore()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Tell the place."""

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QToolTip, QWidget
 
 from explorer.kinds import Artefact, Scores
+from explorer.panels.axis_ticks import ticks
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.series import series_colour
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, TYPE_SCALE, Theme, font
@@ -332,12 +333,3 @@ def fixed(value: float) -> str:
         return number_text(value)
     places = 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 0
     return f"{value:.{places}f}".replace("-", "−")
-
-
-def ticks(low: float, high: float, count: int) -> list[float]:
-    """About ``count`` round numbers from low to high, zero among them when it lies inside."""
-    rough = (high - low) / max(1, count)
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = float(power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999))
-    first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
-    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]

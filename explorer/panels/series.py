@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyqtgraph.graphicsItems.ScatterPlotItem import Symbols
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
+    QHelpEvent,
     QMouseEvent,
     QPainter,
     QPainterPath,
@@ -17,7 +18,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QTransform,
 )
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from explorer.colours import OKABE_ITO
 from explorer.panels.theme import DARK, SPACE_L, SPACE_S, Theme, font
@@ -33,7 +34,8 @@ STYLES = (
 #: pyqtgraph's names of marker shapes.
 MARKERS = ("o", "s", "t", "d", "x", "+", "t1", "star")
 LEAST_CONTRAST = 3.0
-SWATCH, LINE = 22, 18
+SWATCH, SHORT_SWATCH, LINE = 22, 14, 18
+NAME_LENGTHS = (180, 90, 56, 34, 0)  # px of a name in the legend; 0 is the sample alone
 
 
 def luminance(colour: QColor) -> float:
@@ -95,6 +97,7 @@ class Legend(QWidget):
         self.lines, self.markers = True, True
         self._places: list[tuple[int, QRectF, str]] = []
         self._rest = 0
+        self._swatch = SWATCH
         self._most_rows = 2
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -108,7 +111,6 @@ class Legend(QWidget):
         if state == (self.names, self.hidden, self.lines, self.markers):
             return
         self.names, self.hidden, self.lines, self.markers = state
-        self.setToolTip("Click a name to hide or show its series")
         self.setAccessibleName("Legend: " + ", ".join(self.names))
         self._arrange()
         self.update()
@@ -149,6 +151,20 @@ class Legend(QWidget):
         if index >= 0:
             self.toggled.emit(index)
 
+    def event(self, event: QEvent) -> bool:
+        """The whole name under the mouse, or all names, as the tooltip."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.hint(QPointF(event.pos())), self)
+            return True
+        return super().event(event)
+
+    def hint(self, at: QPointF) -> str:
+        """What the tooltip at a place says."""
+        index = self.index_at(at)
+        if index < 0:
+            return ", ".join(self.names)
+        return f"{self.names[index]}: click to {'show' if index in self.hidden else 'hide'}"
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw samples and names."""
         painter = QPainter(self)
@@ -163,7 +179,7 @@ class Legend(QWidget):
             face.setStrikeOut(off)
             painter.setFont(face)
             painter.drawText(
-                box.adjusted(SWATCH + SPACE_S, 0, 0, 0),
+                box.adjusted(self._swatch + SPACE_S, 0, 0, 0),
                 Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
                 words,
             )
@@ -181,26 +197,38 @@ class Legend(QWidget):
         pen.setColor(ink)
         painter.setPen(pen)
         if self.lines:
-            painter.drawLine(at, at + QPointF(SWATCH, 0))
+            painter.drawLine(at, at + QPointF(self._swatch, 0))
         if self.markers:
             painter.setPen(QPen(ink, 1.4))
             painter.setBrush(ink)
-            painter.drawPath(marker_path(index, at + QPointF(SWATCH / 2, 0), 7))
+            painter.drawPath(marker_path(index, at + QPointF(self._swatch / 2, 0), 7))
 
     def _arrange(self) -> None:
+        """Names as long as there is room for: shorter ones, then samples alone, then a count."""
+        for longest in NAME_LENGTHS:
+            self._place(longest, whole=True)
+            if not self._rest:
+                break
+        else:
+            self._place(NAME_LENGTHS[-1], whole=False)
+        self.updateGeometry()
+
+    def _place(self, longest: int, *, whole: bool) -> None:
+        """Place the samples from left to right; unless ``whole``, leave room for a count."""
         metrics = QFontMetrics(font("caption"))
         room = max(80, self.width() - 4)
+        sample, gap = (SWATCH, SPACE_L / 2) if longest else (SHORT_SWATCH, SPACE_S)
         x, row = 0.0, 0
-        self._places = []
+        self._places, self._swatch = [], sample
         for index, name in enumerate(self.names):
-            words = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, min(180, room - SWATCH))
-            width = SWATCH + SPACE_S + metrics.horizontalAdvance(words) + 1
+            most = min(longest, room - sample - SPACE_S)
+            words = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, most) if longest else ""
+            width = sample + (SPACE_S + metrics.horizontalAdvance(words) + 1 if words else 0)
             if x and x + width > room:
                 x, row = 0.0, row + 1
-            more = 70 if row == self._most_rows - 1 and index + 1 < len(self.names) else 0
-            if row >= self._most_rows or (more and x and x + width + more > room):
+            more = 60 if row == self._most_rows - 1 and index + 1 < len(self.names) else 0
+            if row >= self._most_rows or (not whole and more and x and x + width + more > room):
                 break
             self._places.append((index, QRectF(x, row * LINE, width, LINE), words))
-            x += width + SPACE_L / 2
+            x += width + gap
         self._rest = len(self.names) - len(self._places)
-        self.updateGeometry()

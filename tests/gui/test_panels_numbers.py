@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
@@ -25,6 +28,7 @@ from explorer.kinds import (
     Text,
 )  # fmt: skip
 from explorer.panels import panel_class
+from explorer.panels.axis_ticks import labels, log_ticks, ticks
 from explorer.panels.curve import CurvePanel
 from explorer.panels.graph import GraphPanel
 from explorer.panels.histogram import HistogramPanel
@@ -34,10 +38,11 @@ from explorer.panels.matrix_layout import stride
 from explorer.panels.matrix_view import averaged
 from explorer.panels.panel import Panel
 from explorer.panels.scatter import ScatterPanel, natural
-from explorer.panels.scores import ScoresPanel, fixed, ticks
+from explorer.panels.scores import ScoresPanel, fixed
 from explorer.panels.series import MARKERS, contrast, series_colour, series_pen
 from explorer.panels.text import TextPanel
 from explorer.panels.theme import DARK, LIGHT, TREE_ROW
+from explorer.panels.wording import MINUS, number_text
 
 pytestmark = pytest.mark.gui
 Show = Callable[..., Any]
@@ -206,7 +211,9 @@ def test_curve_names_its_axes_and_series(show: Show) -> None:
     assert panel.legend.isVisible()
     assert panel.legend.names == ("a", "b")
     small = show(Curve("c/loss", X, np.ones((2, 20)), series=("a", "b")), (200, 130))
-    assert not small.legend.isVisible()  # the data keep the room
+    assert small.legend.isVisible()
+    assert small.plot.box.height() > 40  # and the data keep their room
+    assert small.plot.compact  # the axes are named inside
 
 
 def test_log_axis_leaves_gaps_and_says_how_many(show: Show) -> None:
@@ -252,6 +259,60 @@ def test_long_curves_are_thinned_without_losing_their_peaks(show: Show) -> None:
         wheel(panel.plot.viewport(), on_plot(panel, 123_457, 0.5), 6)
     x_drawn, y_drawn = panel._lines[0].getData()
     assert x_drawn[y_drawn == 1.0].tolist() == [123_457]  # zoomed in, each point stands again
+
+
+def test_a_legend_names_every_series_however_small_it_is(show: Show) -> None:
+    series = ["total", "content", *(f"conv{i}_1" for i in range(1, 6)), "smoothness"]
+    curve = Curve("loss/terms", X, np.ones((8, 20)), series=series, log=True)
+    for width in (900, 400, 200, 176):
+        panel = show(curve, (width, 150))
+        legend = panel.legend
+        assert [i for i, _, _ in legend._places] == list(range(8))
+        boxes = [box for _, box, _ in legend._places]
+        assert all(box.right() <= legend.width() for box in boxes)
+        assert all(a.right() <= b.left() for a, b in pairwise(boxes) if a.top() == b.top())
+        assert legend.hint(boxes[5].center()).startswith("conv4_1")
+    assert legend.hint(QPointF(-5, -5)) == ", ".join(series)
+
+
+def test_ticks_of_a_drawn_log_axis_have_room(show: Show) -> None:
+    for size in ((200, 140), (420, 320)):
+        for low, high in ((0.7, 11), (1e-4, 3e3), (0.955, 0.961), (1e-30, 1e30)):
+            panel = show(Curve("c/l", [0, 1], [low, high], log=True), size)
+            panel.grab()
+            words = [box for box, _, text in panel.plot.left._specs[2] if text]
+            assert words
+            for a, b in pairwise(sorted(words, key=lambda box: box.top())):
+                assert b.center().y() - a.center().y() >= 14
+
+
+@given(
+    st.floats(-12, 12),
+    st.floats(0.002, 20),
+    st.floats(10, 800),
+)
+def test_log_ticks_are_round_apart_and_inside(low: float, span: float, pixels: float) -> None:
+    apart = 18 * span / pixels
+    labelled, bare = log_ticks(low, low + span, apart)
+    assert all(low <= v <= low + span for v in labelled + bare)
+    assert all(b - a >= apart for a, b in pairwise(labelled))
+    assert not set(labelled) & set(bare)
+    texts = [number_text(10.0**v, 4) for v in labelled]
+    assert len(set(texts)) == len(texts)
+    for v, text in zip(labelled, texts, strict=True):
+        assert float(text.replace(MINUS, "-")) == pytest.approx(10.0**v, rel=1e-3)
+    if pixels >= 60 and span >= 0.5:
+        assert labelled
+
+
+def test_whole_numbers_have_no_ticks_between_them(show: Show) -> None:
+    panel = show(Curve("c/l", [1, 2, 3], [5.0, 4.0, 3.0]))
+    panel.grab()
+    texts = [text for _, _, text in panel.plot.bottom._specs[2]]
+    assert texts == ["1", "2", "3"]
+    assert labels([0.0, 0.25, 0.5]) == ["0.00", "0.25", "0.50"]
+    assert labels([-0.5, 0.0, 0.5]) == ["−0.5", "0.0", "0.5"]
+    assert labels([0.0, 2e6]) == ["0", "2e6"]
 
 
 def test_marks_are_labelled_lines_that_follow_the_axis(show: Show) -> None:
