@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
-from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QMenu, QMenuBar, QWidget
+from PySide6.QtGui import QAction, QActionGroup, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QMainWindow,
+    QMenu,
+    QMenuBar,
+    QWidget,
+)
 
 from explorer.app.palette import Entry
 from explorer.core.instruments import INSTRUMENTS
@@ -30,6 +39,7 @@ class Action:
         group: actions of one group exclude one another.
         submenu: not a command but a menu that the window fills (recent items, samples, ...).
         ruled: a separator line stands before it.
+        hidden: out of menu, palette and key list until `Commands.reveal`; its key does nothing.
     """
 
     id: str
@@ -42,6 +52,7 @@ class Action:
     group: str = ""
     submenu: bool = False
     ruled: bool = False
+    hidden: bool = False
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -49,7 +60,8 @@ ACTIONS: tuple[Action, ...] = (
            "Open a picture, clip, text, weights or model file"),
     Action("open-folder", "Open folder…", ("Ctrl+Shift+O",), "File", "folder",
            "Open a folder of pictures"),
-    Action("open-camera", "Open camera", ("C",), "File", "camera", "Watch the camera live"),
+    Action("open-camera", "Camera or files", ("C",), "File", "camera",
+           "Watch the camera live, or go back to the file from before"),
     Action("recent", "Open recent", menu="File", icon="clock", submenu=True),
     Action("samples", "Samples", menu="File", icon="image", submenu=True),
     Action("export", "Export…", ("Ctrl+E",), "File", "export",
@@ -77,6 +89,12 @@ ACTIONS: tuple[Action, ...] = (
            "Go to the first frame or step"),
     Action("seek-end", "Go to end", ("End",), "Run", "skip",
            "Go to the last frame or step"),
+    Action("record", "Record", (), "Run", "record",
+           "Keep what is shown, to scrub back through it", checkable=True, ruled=True),
+    Action("mark-step", "Mark this step", ("M",), "Run", "pin",
+           "Keep the recorded step that is shown however long the run"),
+    Action("find-jump", "Find a jump", ("J",), "Run", "activity",
+           "Go to the recorded step at which the selected unit, or any, jumped most"),
     Action("run", "Run again", ("Ctrl+R", "F5"), "Run", "refresh",
            "Run the network on the same input again", ruled=True),
     Action("cancel", "Cancel", ("Esc",), "Run", "stop", "Stop what is running"),
@@ -89,10 +107,20 @@ ACTIONS: tuple[Action, ...] = (
     Action("device-cuda", "Device: CUDA", (), "Run", "zap", "Run on the GPU",
            checkable=True, group="device"),
 
-    Action("previous-layer", "Previous layer", ("PgUp",), "Layer", "chevron-up",
-           "Show the layer above; Up in the layer tree"),
-    Action("next-layer", "Next layer", ("PgDown",), "Layer", "chevron-down",
-           "Show the layer below; Down in the layer tree"),
+    Action("previous-layer", "Previous layer", ("PgUp", "Up"), "Layer", "chevron-up",
+           "Show the layer above"),
+    Action("next-layer", "Next layer", ("PgDown", "Down"), "Layer", "chevron-down",
+           "Show the layer below"),
+    Action("previous-unit", "Previous unit", ("Left",), "Layer", "chevron-left",
+           "Select the unit before, in the order shown"),
+    Action("next-unit", "Next unit", ("Right",), "Layer", "chevron-right",
+           "Select the unit after, in the order shown"),
+    Action("previous-page", "Previous page of units", ("Ctrl+PgUp",), "Layer", "back",
+           "Of a layer with more units than fit"),
+    Action("next-page", "Next page of units", ("Ctrl+PgDown",), "Layer", "step",
+           "Of a layer with more units than fit"),
+    Action("zoom-cycle", "Next zoom", ("Z",), "Layer", "maximize",
+           "Zoom the panel in use: whole, 2, 4 and 8 times, whole again"),
     Action("order", "Next order of units", ("S",), "Layer", "bars",
            "Order units by index, max, mean, change, similarity", ruled=True),
     Action("scale", "Own or layer scale", ("N",), "Layer", "sliders",
@@ -101,6 +129,8 @@ ACTIONS: tuple[Action, ...] = (
            "Set the selected unit to zero and run on", ruled=True),
     Action("scale-down", "Scale unit down", ("[",), "Layer", "minus", "Halve the selected unit"),
     Action("scale-up", "Scale unit up", ("]",), "Layer", "plus", "Double the selected unit"),
+    Action("backprop-cycle", "Next kind of back-propagation", ("B",), "Layer", "activity",
+           "Gradient, guided, deconvolution, Grad-CAM, none", hidden=True),
     Action("clear-edits", "Clear edits", ("Ctrl+Shift+X",), "Layer", "trash",
            "Remove every edit of the network"),
 
@@ -114,6 +144,8 @@ ACTIONS: tuple[Action, ...] = (
            "Find a layer, command, engine, knob or sample by typing"),
     Action("theme", "Dark or light theme", ("Ctrl+Shift+L",), "View", "moon",
            "Change between the dark and the light theme"),
+    Action("reduced-motion", "Reduced motion", (), "View", "pause",
+           "Nothing moves but the pictures: no blinking, no sliding, no turning", checkable=True),
     Action("layout-units", "Units", ("Ctrl+1",), "View", "grid",
            "Layout for the units of a layer", ruled=True),
     Action("layout-detector", "Detector", ("Ctrl+2",), "View", "box",
@@ -133,6 +165,8 @@ ACTIONS: tuple[Action, ...] = (
 
     Action("tour", "Tour", ("F1",), "Help", "help", "Six steps through the window"),
     Action("keys", "Keyboard shortcuts", ("?",), "Help", "keyboard", "List every key"),
+    Action("change-keys", "Change keys…", ("Ctrl+Alt+K",), "Help", "settings",
+           "Give any command another key"),
 )  # fmt: skip
 
 LAYOUTS: dict[str, str] = {
@@ -142,6 +176,8 @@ LAYOUTS: dict[str, str] = {
     "pixel": "layout-pixel",
     "attention": "layout-attention",
 }
+
+MOVES = ("Left", "Right", "Up", "Down", "Home", "End")
 
 
 class Commands(QObject):
@@ -158,7 +194,8 @@ class Commands(QObject):
         self._actions: dict[str, QAction] = {}
         self._menus: dict[str, QMenu] = {}
         self._groups: dict[str, QActionGroup] = {}
-        self._space: QAction | None = None
+        self._keys: dict[str, list[QKeySequence]] = {}
+        self._lent: dict[str, list[QKeySequence]] = {}  # keys that some widgets work with
         self.conflicts: tuple[str, ...] = ()
         for row in ACTIONS:
             if not row.submenu:
@@ -167,7 +204,6 @@ class Commands(QObject):
         app = QApplication.instance()
         if isinstance(app, QApplication):
             app.focusChanged.connect(self._focus_moved)
-            self._focus_moved(None, QApplication.focusWidget())
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
@@ -177,7 +213,9 @@ class Commands(QObject):
         self._actions[name].triggered.connect(lambda _checked=False: slot())
 
     def bind(self, rebound: Mapping[str, str]) -> tuple[str, ...]:
-        """Give every command its keys, ``rebound`` (id to key sequence, empty for none) first.
+        """Give every command its keys, ``rebound`` (id to key sequences, empty for none) first.
+
+        Several sequences of one command are separated by ``;``, so that a comma stays a key.
 
         Returns:
             one line for each entry that is unknown, unreadable, or taken by another command.
@@ -192,27 +230,45 @@ class Commands(QObject):
         own = [row for row in ACTIONS if row.id in rebound and not row.submenu]
         rest = [row for row in ACTIONS if row.id not in rebound and not row.submenu]
         for row in own + rest:
-            texts = (rebound[row.id],) if row.id in rebound else row.shortcuts
+            texts = split(rebound[row.id]) if row.id in rebound else row.shortcuts
+            broken = [text for text in texts if not canonical(text)]
+            problems += [f"shortcut {text!r} of {row.title!r} is no key" for text in broken]
             keys[row.id] = []
-            for text in filter(None, texts):
-                sequence = QKeySequence(text)
-                portable = sequence.toString(QKeySequence.SequenceFormat.PortableText)
-                if not portable:  # Qt writes what it does not know as nothing
-                    problems.append(f"shortcut {text!r} of {row.title!r} is no key")
-                elif portable in taken:
+            for text in row.shortcuts if broken else texts:
+                portable = canonical(text)
+                if portable in taken:
                     problems.append(f"{text} of {row.title!r} is taken by {taken[portable]!r}")
                 else:
                     taken[portable] = row.title
-                    keys[row.id].append(sequence)
+                    keys[row.id].append(QKeySequence(portable))
+        self._lent = {}
         for name, sequences in keys.items():
             self._set_keys(name, sequences)
+        self._lend(QApplication.focusWidget())
         self.conflicts = tuple(problems)
         return self.conflicts
 
+    def bound(self) -> dict[str, tuple[str, ...]]:
+        """The key sequences of each command as a settings file writes them."""
+        return {
+            name: tuple(k.toString(QKeySequence.SequenceFormat.PortableText) for k in keys)
+            for name, keys in self._keys.items()
+        }
+
+    def reveal(self, name: str, *, on: bool = True) -> None:
+        """Let a hidden command be seen and given, or hide it again."""
+        self._actions[name].setVisible(on)
+        self._actions[name].setEnabled(on)
+
     def keys(self, name: str) -> str:
         """The first key sequence of a command as the platform writes it; empty when it has none."""
-        shortcuts = self._actions[name].property("keys") or []
-        return str(shortcuts[0]) if shortcuts else ""
+        keys = self._keys.get(name)
+        return keys[0].toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
+
+    def all_keys(self, name: str) -> str:
+        """All key sequences of a command, for lists: "PgUp, Up"."""
+        native = QKeySequence.SequenceFormat.NativeText
+        return ", ".join(key.toString(native) for key in self._keys.get(name, []))
 
     def fill(self, bar: QMenuBar) -> None:
         """Make the menus of the table in ``bar``."""
@@ -274,6 +330,8 @@ class Commands(QObject):
         # With an icon, most styles show no tick beside it.
         action.setIconVisibleInMenu(not row.checkable)
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.setVisible(not row.hidden)
+        action.setEnabled(not row.hidden)
         if row.group:
             group = self._groups.setdefault(row.group, QActionGroup(self))
             group.addAction(action)
@@ -289,24 +347,57 @@ class Commands(QObject):
 
     def _set_keys(self, name: str, sequences: list[QKeySequence]) -> None:
         action = self._actions[name]
-        native = [s.toString(QKeySequence.SequenceFormat.NativeText) for s in sequences]
+        self._keys[name] = sequences
+        if any(_worked_with(sequence) for sequence in sequences):
+            self._lent[name] = sequences
         action.setShortcuts(sequences)
-        action.setProperty("keys", native)
-        key = f" ({native[0]})" if native else ""
+        key = f" ({self.keys(name)})" if sequences else ""
         help_text = next(row.help for row in ACTIONS if row.id == name)
         action.setToolTip(f"{action.text().rstrip('…')}{key}: {help_text}")
-        if QKeySequence("Space") in sequences:
-            self._space = action
 
     @Slot(QWidget, QWidget)
     def _focus_moved(self, _old: QWidget | None, new: QWidget | None) -> None:
-        """Leave Space to a focused button, box or list that is worked by it."""
-        if self._space is None:
-            return
-        shortcuts = [s for s in self._space.shortcuts() if s != QKeySequence("Space")]
-        if not isinstance(new, (QAbstractButton, QComboBox)):
-            shortcuts.insert(0, QKeySequence("Space"))
-        self._space.setShortcuts(shortcuts)
+        self._lend(new)
+
+    def _lend(self, focused: QWidget | None) -> None:
+        """Leave Space, arrows, Home and End to a focused widget that is worked with them."""
+        for name, sequences in self._lent.items():
+            kept = [s for s in sequences if not _uses(focused, _worked_with(s))]
+            if kept != self._actions[name].shortcuts():
+                self._actions[name].setShortcuts(kept)
+
+    def take_back(self, event: QKeyEvent) -> bool:
+        """Give the command of a lent key that nothing under the focus had a use for."""
+        pressed = QKeySequence(event.keyCombination())
+        for name, sequences in self._lent.items():
+            if pressed in sequences and self._actions[name].isEnabled():
+                self._actions[name].trigger()
+                return True
+        return False
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The key sequences in one entry of a settings file: ``"PgUp; Up"`` are two."""
+    return tuple(part.strip() for part in text.split("; ") if part.strip())
+
+
+def canonical(text: str) -> str:
+    """A key sequence as Qt writes it; empty for what is no key."""
+    return QKeySequence(text).toString(QKeySequence.SequenceFormat.PortableText)
+
+
+def _worked_with(sequence: QKeySequence) -> str:
+    """``press``, ``move`` or "": how widgets use a key without modifiers."""
+    key = sequence.toString(QKeySequence.SequenceFormat.PortableText)
+    return "press" if key == "Space" else "move" if key in MOVES else ""
+
+
+def _uses(widget: QWidget | None, how: str) -> bool:
+    if how == "press":
+        return isinstance(widget, (QAbstractButton, QComboBox))
+    # Lists, sliders, fields, maps: whatever takes the focus moves with arrows, except buttons.
+    still = (QMainWindow, QAbstractButton, QDockWidget)
+    return how == "move" and widget is not None and not isinstance(widget, still)
 
 
 def tooltip(commands: Commands, name: str) -> str:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QInputDialog
 from explorer.app.actions import LAYOUTS
 from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
+from explorer.app.rebinding import Rebinding
 from explorer.app.snippet import snippet
 from explorer.core.instruments import INSTRUMENTS
 from explorer.panels.wording import shape_text
@@ -29,6 +30,7 @@ class Commanding(QObject):
         self._window = window
         self.palette = CommandPalette(window)
         self.keys = KeysOverlay(window, window.commands)
+        self.rebinding = Rebinding(window, window.commands, window.settings)
         self.palette.add_source(window.commands.entries)
         for source in (self._layers, self._engines, self._knobs, self._samples, self._recent):
             self.palette.add_source(source)
@@ -39,7 +41,7 @@ class Commanding(QObject):
         w = self._window
         table: dict[str, Callable[[], object]] = {
             "open-file": w.intake.ask_file, "open-folder": w.intake.ask_folder,
-            "open-camera": w.intake.camera, "paste": w.intake.paste, "export": w.saving.ask,
+            "open-camera": w.intake.toggle_camera, "paste": w.intake.paste, "export": w.saving.ask,
             "quit": w.close, "undo": w.history.undo, "redo": w.history.redo,
             "copy-picture": self._copy, "copy-snippet": self._copy_snippet,
             "reset-knobs": w.knobs.reset_all,
@@ -47,15 +49,24 @@ class Commanding(QObject):
             "step-back": partial(w.playing.step, -1), "step-forward": partial(w.playing.step, 1),
             "seek-start": partial(w.playing.to_end, last=False),
             "seek-end": partial(w.playing.to_end, last=True),
-            "run": w.run_again, "cancel": w.cancel, "train": w.train,
+            "record": w.looking_back.record, "mark-step": w.looking_back.mark,
+            "find-jump": w.looking_back.find_jump,
+            "run": w.run_again, "cancel": self._escape, "train": w.train,
             "previous-layer": partial(self._move_layer, -1),
             "next-layer": partial(self._move_layer, 1),
+            "previous-unit": partial(w.looking.on_unit_step, -1),
+            "next-unit": partial(w.looking.on_unit_step, 1),
+            "previous-page": partial(self._turn_page, -1),
+            "next-page": partial(self._turn_page, 1),
+            "zoom-cycle": self._zoom,
             "order": self._order, "scale": self._scale, "zero-unit": self._zero,
             "scale-down": partial(self._scale_unit, 0.5),
             "scale-up": partial(self._scale_unit, 2.0),
             "clear-edits": w.edit_book.clear, "palette": self._palette,
-            "theme": w.toggle_theme, "layout-save": self._ask_layout_name,
+            "theme": w.toggle_theme, "reduced-motion": self._reduce_motion,
+            "layout-save": self._ask_layout_name,
             "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self.keys.open,
+            "change-keys": self.rebinding.open,
         }  # fmt: skip
         for device in ("auto", "cpu", "cuda"):
             table[f"device-{device}"] = partial(w.choose_device, device)
@@ -71,6 +82,11 @@ class Commanding(QObject):
         if self.palette.isVisible() and name != "palette":
             self.palette.close_palette()
         self._does[name]()
+
+    def offer(self, name: str, does: Callable[[], object]) -> None:
+        """Say what a hidden command of the table does; it is seen and can be given from now on."""
+        self._does[name] = does
+        self._window.commands.reveal(name)
 
     def knows(self, name: str) -> bool:
         """Whether a command of the table does something."""
@@ -161,6 +177,46 @@ class Commanding(QObject):
 
     def _move_layer(self, by: int) -> None:
         self._window.layers.move_by(by)
+
+    def _turn_page(self, by: int) -> None:
+        panel = self._window.centre.panel()
+        if panel is not None:
+            panel.turn_page(by)
+
+    def _zoom(self) -> None:
+        from explorer.panels.picture_view import PictureView
+
+        panel = self._window.looking.panel_in_use()
+        views = [] if panel is None else panel.findChildren(PictureView)
+        shown = [view for view in views if view.isVisible()]
+        for view in shown:
+            view.cycle_zoom()
+        if not shown:
+            self._window.say("Nothing to zoom: click a picture or a map first")
+
+    def _escape(self) -> None:
+        """Put away what lies on top; when nothing does, stop what runs."""
+        w = self._window
+        panel = w.centre.panel()
+        if w.cards.put_away():
+            return
+        if not w.toast.isHidden():
+            w.toast.dismiss()
+        elif w.tour.step is not None:
+            w.tour.end()
+        elif w.is_at_work() and not w.playing.playing:
+            w.cancel()
+        elif panel is not None and panel.selected is not None:
+            panel.select(None)
+        elif w.playing.scrubbed is not None:
+            w.playing.to_newest()
+        elif w.is_at_work():
+            w.cancel()
+        else:
+            w.say("Nothing is running")
+
+    def _reduce_motion(self) -> None:
+        self._window.reduce_motion(on=self._window.commands["reduced-motion"].isChecked())
 
     def _order(self) -> None:
         panel = self._window.centre.panel()

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import QFileDialog, QMenu
 
 from explorer.app.drop import WORDS, Dropped, fitting, read_mime, takers, wanted
 from explorer.app.sources import CAMERA
+from explorer.inputs import ImageInput
 
 if TYPE_CHECKING:
-    from explorer.app.sources import Refusal
+    from explorer.app.sources import Refusal, Source
     from explorer.app.window import Window
 
 
@@ -27,6 +28,7 @@ class Intake(QObject):
         self._window = window
         self._dialog: QFileDialog | None = None
         self._slot = ""
+        self._before: Source | None = None  # what the camera took the place of
         window.sources.refused.connect(self.refused)
 
     @Slot(object)
@@ -52,15 +54,30 @@ class Intake(QObject):
             self._window.say("The clipboard has no picture, file or text")
 
     @Slot()
-    def camera(self) -> None:
-        """Open the first camera in the first slot that takes a picture."""
+    def toggle_camera(self) -> None:
+        """Open the first camera in the first slot that takes a picture, or go back to the file."""
         self._window.touched("source")
-        row = self._window.row
+        row, sources = self._window.row, self._window.sources
         slot = next((s for s, kind in row.inputs.items() if kind.startswith("image")), None)
         if slot is None:
             self._window.say(f"{row.title} takes {wanted(row)}, no camera")
+            return
+        now = sources.source(slot)
+        if now is not None and now.live:
+            self._back_to_file(slot)
         else:
-            self._window.sources.give(slot, f"{CAMERA}0")
+            self._before = now
+            sources.give(slot, f"{CAMERA}0")
+
+    def _back_to_file(self, slot: str) -> None:
+        """What was in a slot before the camera, else the engine's sample."""
+        before, sources = self._before, self._window.sources
+        if before is not None and before.origin != "sample" and before.where:
+            sources.give(slot, before.where)
+        elif before is not None and isinstance(before.input, ImageInput) and not before.where:
+            sources.give_pixels(slot, before.input.pixels, before.title)
+        else:
+            sources.give_sample(slot)
 
     def ask_file(self, slot: str = "") -> None:
         """Choose a file; the dialog is modeless, the window goes on."""
@@ -78,6 +95,9 @@ class Intake(QObject):
         self._slot = slot
         self._dialog = QFileDialog(self._window, title)
         self._dialog.setFileMode(mode)
+        recent = self._window.settings.values.recent
+        if recent:
+            self._dialog.setDirectory(str(Path(recent[0]).parent))
         self._dialog.fileSelected.connect(self._chosen)
         self._dialog.open()
 

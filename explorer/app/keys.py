@@ -17,12 +17,13 @@ from PySide6.QtWidgets import (
 from explorer.app.actions import ACTIONS, Commands
 from explorer.panels.theme import DARK, Theme, font
 
+# What lists and maps do with keys and mouse themselves: nobody needs to bind it anew.
 ELSEWHERE: tuple[tuple[str, str, str], ...] = (
-    ("Layers", "Up, Down", "Layer above or below"),
-    ("Layers", "Left, Right", "Unit before or after"),
-    ("Layers", "Enter", "Tick, to show beside the others"),
-    ("Maps", "Arrows", "Walk from unit to unit"),
-    ("Maps", "Wheel", "Zoom"),
+    ("In the layers", "Up, Down", "Layer above or below"),
+    ("In the layers", "Left, Right", "Fold; unit before or after"),
+    ("In the layers", "Enter", "Tick, to show beside the others"),
+    ("On the maps", "Arrows", "Walk from unit to unit"),
+    ("On the maps", "Wheel", "Zoom"),
 )
 
 
@@ -44,7 +45,7 @@ class KeysOverlay(QFrame):
     def rows(self) -> list[tuple[str, str, str]]:
         """Menu, keys and command of all that is bound, then what lists and maps understand."""
         bound = [
-            (row.menu, self._commands.keys(row.id), row.title.rstrip("…"))
+            (row.menu, self._commands.all_keys(row.id), row.title.rstrip("…"))
             for row in ACTIONS
             if not row.submenu and self._commands.keys(row.id)
             and self._commands[row.id].isVisible()
@@ -59,9 +60,7 @@ class KeysOverlay(QFrame):
                 widget.deleteLater()
         title = QLabel("Keyboard shortcuts")
         title.setProperty("role", "empty")
-        close = QLabel(
-            "Any key closes this. Keys are rebound in the settings file under “shortcuts”."
-        )
+        close = QLabel("Any key closes this. Help, Change keys gives any command another key.")
         close.setProperty("role", "caption")
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

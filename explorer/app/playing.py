@@ -31,6 +31,7 @@ class Playing(QObject):
         self.scrubbed = None
         self.set_frozen(frozen=False)
         self._window.transport.show_source(source)
+        self._window.status_bar.show_moving(moving=source is not None)
         self._window.transport.show_playing(playing=self.playing)
 
     def toggle(self) -> None:
@@ -100,6 +101,7 @@ class Playing(QObject):
             return
         newest = position == length - 1
         self.scrubbed = None if newest else position
+        self._window.looking_back.looked_at(position)
         self._window.presenter.show(
             timeline.at(position), stale="" if newest else stale(position, length)
         )
@@ -120,6 +122,10 @@ class Playing(QObject):
         self.playing = False
         self._window.transport.show_playing(playing=False)
         self._window.say("The clip has ended; Home goes back to its start")
+
+    def to_newest(self) -> None:
+        """Leave the record for the newest step."""
+        self.scrub(len(self._window.runner.timeline) - 1)
 
     def back_to_now(self) -> None:
         """Leave the record and show what comes."""

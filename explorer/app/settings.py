@@ -44,10 +44,11 @@ class Remembered:
         theme: dark or light.
         recent: paths, newest first.
         layouts: by name; the one under an empty name is that of the last close.
-        shortcuts: command id to key sequence.
+        shortcuts: command id to key sequences, "; " between two; empty is none.
         engine: name of the last one. ``sources``: slot to path, ``ticked``: layer names and
             ``knobs``: values, each by engine name. ``layer`` is the one that was shown.
         hint_seen: the first hint has gone. ``torch_threads``: 0 is automatic.
+            ``reduced_motion``: nothing moves but the pictures.
     """
 
     theme: str = "dark"
@@ -62,6 +63,7 @@ class Remembered:
     hint_seen: bool = False
     device: str = "auto"
     torch_threads: int = 0
+    reduced_motion: bool = False
 
 
 class Settings:

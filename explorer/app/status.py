@@ -55,6 +55,7 @@ class StatusBar(QStatusBar):
         self.setSizeGripEnabled(False)
         self._sums: dict[str, list[float]] = {}
         self._frames = self._dropped = 0
+        self._moving = False
         self._since = time.monotonic()
         self._started: float | None = None
         self._words = ""
@@ -136,6 +137,11 @@ class StatusBar(QStatusBar):
         """How many pictures were left out since the clip began."""
         self._dropped = count
 
+    def show_moving(self, *, moving: bool) -> None:
+        """Only a clip or a camera can leave pictures out; nothing else has such a figure."""
+        self._moving = moving
+        self._fit()
+
     @Slot()
     def _refresh(self) -> None:
         now = time.monotonic()
@@ -186,6 +192,10 @@ class StatusBar(QStatusBar):
 
     # -- looks
 
+    def set_still(self, *, still: bool) -> None:
+        """Without motion, work of unknown length has its seconds alone and no moving bar."""
+        self.progress.still = still
+
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
         for label in (self.probe, self.message, self.progress.text):
@@ -198,11 +208,15 @@ class StatusBar(QStatusBar):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out the last fields where there is no room for all."""
         super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
         room = self.width() - ROOM_FOR_WORDS
         for name, _, _ in FIELDS:
             field = self.fields[name]
-            room -= field.minimumWidth() + 12
-            field.setVisible(room >= 0)
+            counts = self._moving or name != "dropped"
+            room -= field.minimumWidth() + 12 if counts else 0
+            field.setVisible(counts and room >= 0)
 
 
 class _Progress(QWidget):
@@ -210,6 +224,7 @@ class _Progress(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.still = False
         self.text = ElidedLabel("body", "text")
         self.bar = QProgressBar()
         self.bar.setFixedWidth(96)
@@ -226,6 +241,7 @@ class _Progress(QWidget):
 
     def show_fraction(self, fraction: float | None) -> None:
         """How far it is, 0 to 1; None is not known."""
+        self.bar.setVisible(fraction is not None or not self.still)
         self.bar.setRange(0, 0 if fraction is None else 1000)
         if fraction is not None:
             self.bar.setValue(round(1000 * fraction))

@@ -57,6 +57,7 @@ class Transport(QWidget):
         button.setFixedSize(28, 28)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(action.trigger)
+        action.changed.connect(lambda: button.setToolTip(action.toolTip()))  # rebound
         if action.isCheckable():
             action.toggled.connect(button.setChecked)
         self.buttons[name] = button

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QPaintEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -38,6 +38,7 @@ from explorer.app.knobs import KnobsPanel
 from explorer.app.layers import LayerTree
 from explorer.app.layouts import Layouts
 from explorer.app.looking import Looking
+from explorer.app.looking_back import LookingBack
 from explorer.app.playing import Playing
 from explorer.app.presenter import Presenter
 from explorer.app.saving import Saving
@@ -58,6 +59,14 @@ STOP_MS = 5000
 LAST_MS = 60_000
 TIMELINE_MS = 250
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+EFFECTS = (
+    Qt.UIEffect.UI_AnimateMenu,
+    Qt.UIEffect.UI_FadeMenu,
+    Qt.UIEffect.UI_AnimateCombo,
+    Qt.UIEffect.UI_AnimateTooltip,
+    Qt.UIEffect.UI_FadeTooltip,
+    Qt.UIEffect.UI_AnimateToolBox,
+)
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 
 
@@ -114,6 +123,7 @@ class Window(QMainWindow):
         self._connect()
         self.room.set_up(self.row)
         self.set_theme(self.theme.name)
+        self.reduce_motion(on=self.settings.values.reduced_motion)
         self.layouts.restore_geometry()
 
     # -- assembly
@@ -158,6 +168,7 @@ class Window(QMainWindow):
         self.comparing = Comparing(self)
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
+        self.looking_back = LookingBack(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
         self.instruments = Instruments(self)
         self.tour = Tour(self, self.find_part)
@@ -310,14 +321,17 @@ class Window(QMainWindow):
         self.runner.run_again()
 
     def cancel(self) -> None:
-        """Put a card away, else stop what runs; the window answers at once."""
-        if self.cards.put_away():
-            return
+        """Stop what runs; the window answers at once."""
         if self.saving.film is not None:
             self.saving.film.stop()
         self.runner.cancel()
         self.playing.set_playing(playing=False)
         self.say("Cancelled")
+
+    def is_at_work(self) -> bool:
+        """Whether there is something to cancel: a run, a clip that plays, a film being written."""
+        film = self.saving.film is not None and self.saving.film.is_running()
+        return film or self.playing.playing or self.runner.busy
 
     def train(self) -> None:
         """Train the open engine and watch it learn."""
@@ -368,13 +382,23 @@ class Window(QMainWindow):
         parts: list[Any] = [
             *docks, self.commands, self.layers, self.engines, self.knobs, self.edit_list,
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
-            self.commanding.palette, self.commanding.keys, self.timeline, self.hint, self.tour,
-            self.headline, self.toast, self.instruments,
+            self.commanding.palette, self.commanding.keys, self.commanding.rebinding,
+            self.timeline, self.hint, self.tour, self.headline, self.toast, self.instruments,
             *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:
             if part is not None:
                 part.set_theme(self.theme)
+
+    def reduce_motion(self, *, on: bool) -> None:
+        """Let nothing move but the pictures, or let it again."""
+        self.settings.values.reduced_motion = on
+        self.commands["reduced-motion"].setChecked(on)
+        self.status_bar.set_still(still=on)
+        if on:
+            QApplication.setCursorFlashTime(0)
+            for effect in EFFECTS:
+                QApplication.setEffectEnabled(effect, False)
 
     def toggle_theme(self) -> None:
         """The other theme."""
@@ -415,6 +439,7 @@ class Window(QMainWindow):
         if self.timeline is not None:
             recorded = self.runner.timeline
             self.timeline.set_steps(recorded.steps(), recorded.marks())
+            self.looking_back.follow()
 
     def show_times(self, frame: Frame, draw_ms: float) -> None:
         """Milliseconds of the frame on the screen, for the status bar."""
@@ -430,6 +455,11 @@ class Window(QMainWindow):
     def watch_docks(self, docks: Iterable[Dock]) -> None:
         """Keep the titles of new docks right."""
         self.tabs.watch(docks)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows and the like that nothing under the focus wanted belong to the commands."""
+        if not self.commands.take_back(event):
+            super().keyPressEvent(event)
 
     # -- the end
 

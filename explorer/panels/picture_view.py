@@ -7,7 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
+from PySide6.QtGui import (
+    QCursor,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QGraphicsItem, QWidget
 
 from explorer.panels.plotting import pg
@@ -58,6 +66,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._home = QRectF(0, 0, 1, 1)
         self._scale: float | None = None
+        self._near = 1  # times that `cycle_zoom` has enlarged
         self._pressed: QPointF | None = None
         self.set_theme(DARK)
 
@@ -86,7 +95,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
 
     def reset_zoom(self) -> None:
         """Show all, in the middle of the view."""
-        self.zoomed = False
+        self.zoomed, self._near = False, 1
         size = self.viewport().size()
         if size.width() < 2 or size.height() < 2:
             return
@@ -103,6 +112,19 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         shown = QRectF(left, top, width, height)
         self.box.setLimits(minXRange=2 / max(scale, 1e-9), maxXRange=4 * width)
         self.box.setRange(shown, padding=0, disableAutoRange=True)
+
+    def cycle_zoom(self) -> None:
+        """Show it 2, 4 and 8 times as large, about the mouse or the middle; then all again."""
+        if self._near >= 8:
+            self.reset_zoom()
+            return
+        self._near *= 2
+        self.zoomed = True
+        middle = self.box.viewRect().center()
+        mouse = QPointF(self.mapFromGlobal(QCursor.pos()))
+        self.box.scaleBy(
+            (0.5, 0.5), center=QPointF(*self.position(mouse)) if self.underMouse() else middle
+        )
 
     def magnified(self) -> float:
         """Screen pixels of one picture unit."""

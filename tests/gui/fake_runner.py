@@ -128,6 +128,7 @@ class FakeRunner(QObject):
         self.asked = Asked()
         self.timeline = Timeline()
         self.dropped = 0
+        self.busy = False
         self.fail_open: FakeFailure | None = None
         self.fail_run: FakeFailure | None = None
         self.views: tuple[View, ...] = ()

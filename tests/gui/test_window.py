@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from fake_runner import FakeFailure
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton, QSlider
 
 from explorer.app.actions import ACTIONS
 from explorer.app.settings import LAYOUT_VERSION, Layout, Settings
+from explorer.app.sources import Source
 
 pytestmark = pytest.mark.gui
 
@@ -234,10 +236,102 @@ def test_play_step_and_seek_reach_the_runner(window: Any, qtbot: Any, tmp_path: 
     assert window.runner.asked.seeks[-1] == 7
 
 
-def test_escape_cancels_and_the_window_says_so(window: Any) -> None:
+def test_escape_cancels_what_runs_and_says_so(window: Any) -> None:
+    window.runner.busy = True
     command(window, "cancel")
     assert window.runner.asked.cancelled == 1
     assert window.status_bar.message.text() == "Cancelled"
+
+
+def test_escape_puts_away_what_lies_on_top_first(window: Any, qtbot: Any) -> None:
+    for step in (1, 2):
+        window.runner.deliver(step=step)
+    qtbot.waitUntil(lambda: window.presenter.frame.step == 2)
+    window.playing.scrub(0)
+    window.centre.panel().select(3)
+    window.tour.start()
+    window.toast.show_text("a warning", "warning")
+    window.setFocus()
+    escape = lambda: QTest.keyClick(window, Qt.Key.Key_Escape)  # noqa: E731
+    escape()
+    assert window.toast.isHidden()
+    assert window.tour.step is not None
+    escape()
+    assert window.tour.step is None
+    assert window.centre.panel().selected == 3
+    escape()
+    assert window.centre.panel().selected is None
+    assert window.playing.scrubbed == 0
+    escape()
+    assert window.playing.scrubbed is None
+    assert window.runner.asked.cancelled == 0
+    escape()
+    assert window.status_bar.message.text() == "Nothing is running"
+    assert window.runner.asked.cancelled == 0
+
+
+def test_arrows_walk_units_and_layers_from_anywhere_but_where_they_work(
+    window: Any, qtbot: Any
+) -> None:
+    window.activateWindow()
+    window.setFocus()
+    QTest.keyClick(window, Qt.Key.Key_Right)
+    QTest.keyClick(window, Qt.Key.Key_Right)
+    QTest.keyClick(window, Qt.Key.Key_Left)
+    assert window.looking.selected == {"_blocks.7": 0}
+    QTest.keyClick(window, Qt.Key.Key_Down)
+    assert window.centre.current == "_conv_head"
+    QTest.keyClick(window, Qt.Key.Key_PageUp)
+    assert window.centre.current == "_blocks.7"
+    slider = next(iter(window.knobs.rows.values())).editor.findChild(QSlider)
+    slider.setFocus()
+    qtbot.waitUntil(slider.hasFocus)
+    before = window.knobs.values()["gain"]
+    QTest.keyClick(slider, Qt.Key.Key_Right)
+    assert window.knobs.values()["gain"] > before
+    assert window.looking.selected == {"_blocks.7": 0}
+
+
+def test_z_enlarges_the_panel_in_use_and_comes_back(window: Any) -> None:
+    view = window.centre.panel().view
+    whole = view.box.viewRect().width()
+    widths = []
+    for _ in range(4):
+        command(window, "zoom-cycle")
+        widths.append(view.box.viewRect().width())
+    assert np.allclose(np.divide(whole, widths), (2, 4, 8, 1))
+
+
+def test_c_goes_back_to_the_file_from_before_the_camera(
+    window: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    class Camera:
+        fps, live, name, frames = 30.0, True, "camera 0", 0
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    photo = tmp_path / "Foto ü.png"
+    cv2.imencode(".png", np.full((20, 30, 3), 90, np.uint8))[1].tofile(photo)
+    window.sources.give("image", photo)
+    qtbot.waitUntil(lambda: window.sources.source("image").title == photo.name)
+    window.intake._before = window.sources.source("image")
+    window.sources._put(Source("image", Camera(), "camera:0"))
+    command(window, "open-camera")
+    qtbot.waitUntil(lambda: window.sources.source("image").title == photo.name)
+
+
+def test_a_hidden_command_is_seen_once_someone_says_what_it_does(window: Any) -> None:
+    titles = lambda: [e.title for e in window.commands.entries()]  # noqa: E731
+    assert "Next kind of back-propagation" not in titles()
+    done: list[int] = []
+    window.setFocus()
+    QTest.keyClick(window, Qt.Key.Key_B)
+    assert done == []
+    window.commanding.offer("backprop-cycle", lambda: done.append(1))
+    assert "Next kind of back-propagation" in titles()
+    QTest.keyClick(window, Qt.Key.Key_B)
+    assert done == [1]
 
 
 # -- what goes wrong
@@ -284,7 +378,9 @@ def test_a_knob_that_does_not_fit_is_said_and_nothing_covered(window: Any, qtbot
 
 
 def test_every_command_of_the_table_does_something(window: Any) -> None:
-    assert [a.id for a in ACTIONS if not a.submenu and not window.commanding.knows(a.id)] == []
+    assert [
+        a.id for a in ACTIONS if not (a.submenu or a.hidden or window.commanding.knows(a.id))
+    ] == []
 
 
 def test_the_theme_follows_everywhere(window: Any) -> None:
