@@ -107,6 +107,8 @@ class Capture:
         for module in modules.values():
             if not _has_children(module):
                 self._handles.append(module.register_forward_pre_hook(self._enter))
+        if len(modules) == 1:  # no module inside: only the graph tells where its backward is
+            self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
         for name in names:
             if name not in modules:
@@ -331,7 +333,21 @@ class Capture:
             if self._sweep_handles:
                 self._geometry.enter(x)
 
-    def _stop_gradient(self, gradient: Tensor) -> None:
+    def _guard(self, module: nn.Module, args: Any, out: Any) -> None:
+        """Let a cancel act at every operation of the backward pass of a single module."""
+        x = first_tensor(out)
+        left = [x.grad_fn] if x is not None else []
+        known = set()
+        while left:
+            node = left.pop()
+            # A leaf's node outlives the run, as the leaf does, and so would the hook.
+            if node is None or node in known or not node.next_functions:
+                continue
+            known.add(node)
+            node.register_prehook(self._stop_gradient)
+            left += [before for before, _ in node.next_functions]
+
+    def _stop_gradient(self, gradient: object) -> None:
         if self._cancelled():
             raise Cancelled
 

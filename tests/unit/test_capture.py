@@ -232,6 +232,39 @@ def test_cancel_acts_in_the_backward_pass_too() -> None:
     capture.remove()
 
 
+class Single(nn.Module):
+    """All in one module, as a person may write it; ``inside`` sees a gradient in its middle."""
+
+    def __init__(self, inside: Callable[[Tensor], None]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4))
+        self.inside = inside
+
+    def forward(self, x: Tensor) -> Tensor:
+        middle = torch.tanh(x @ self.weight)
+        middle.register_hook(self.inside)  # type: ignore[no-untyped-call]
+        return torch.tanh(middle @ self.weight).sum()
+
+
+def test_cancel_acts_inside_the_backward_pass_of_a_single_module() -> None:
+    stopped: list[bool] = []
+    network = Single(lambda gradient: stopped.append(True))
+    capture = Capture(network, lambda: bool(stopped))
+    for x in (torch.randn(2, 4), torch.randn(2, 4, requires_grad=True)):
+        stopped.clear()
+        capture.install((), ())
+        out = network(x)
+        with pytest.raises(Cancelled):
+            out.backward()
+        assert network.weight.grad is None
+        assert x.grad is None
+        capture.remove()
+    assert hook_count(network) == 0
+    stopped.clear()
+    network(x).backward()
+    assert x.grad is not None
+
+
 def test_an_unknown_layer_names_the_near_ones() -> None:
     capture = Capture(InPlace(), lambda: False)
     with pytest.raises(UnknownPoint, match="did you mean conv"):
