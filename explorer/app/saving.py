@@ -1,4 +1,4 @@
-"""Take it away: PNG, SVG, NPZ of the panel in use, and an MP4 of what was recorded."""
+"""Take it away: PNG, SVG, NPZ of the panel in use; MP4 and NPZ of what was recorded of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PySide6.QtCore import QObject, Qt, QTimer, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QMenu
 
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from explorer.panels.panel import Panel
 
 SCALES = (1, 2, 3, 4)
-FILM_FPS = 10.0
+FILM_FPS = 10.0  # of steps that have no rate of their own
+SPAN = "span"
 
 
 class Saving(QObject):
     """The export menu. It opens at the panel that has the focus, or at the maps."""
+
+    _written = Signal(str)
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
         self._dialog: QFileDialog | None = None
         self.film: Film | None = None
+        self._written.connect(window.say, Qt.ConnectionType.QueuedConnection)
 
     @Slot()
     def ask(self) -> None:
@@ -54,9 +58,14 @@ class Saving(QObject):
         menu.addAction("NPZ, the numbers shown").triggered.connect(
             partial(self._ask_path, panel, "npz", 1)
         )
-        film = menu.addAction(f"MP4, the {len(self._window.runner.timeline)} steps recorded")
-        film.setEnabled(len(self._window.runner.timeline) > 1)
+        count = len(self._window.runner.timeline)
+        menu.addSection(f"{count} recorded steps")
+        film = menu.addAction("MP4, the picture at each step")
         film.triggered.connect(partial(self._ask_path, panel, "mp4", 1))
+        span = menu.addAction("NPZ, the numbers at each step")
+        span.triggered.connect(partial(self._ask_path, panel, SPAN, 1))
+        for action in (film, span):
+            action.setEnabled(count > 1)
         return menu
 
     def save(self, panel: Panel, path: Path, scale: int = 1) -> None:
@@ -75,8 +84,28 @@ class Saving(QObject):
         else:
             self._window.say(f"Wrote {path}")
 
+    def save_span(self, panel: Panel, path: Path) -> None:
+        """Write the recorded numbers of what a panel shows, off the window's thread."""
+        from explorer.core.recording import save_artefact_span, save_layer_span
+
+        point = getattr(panel, "point", "")
+        name = panel.artefact.name if panel.artefact is not None else ""
+        save, what = (save_layer_span, point) if point else (save_artefact_span, name)
+        frames = self._window.runner.timeline.span()
+        self._window.say(f"Writing {path.name} …")
+
+        def work() -> None:
+            try:
+                self._written.emit(f"Wrote {save(path, frames, what)} steps to {path}")
+            except OSError as error:
+                self._written.emit(f"Not saved: {error}")
+
+        self._window.sources.later(work)
+
     def _ask_path(self, panel: Panel, suffix: str, scale: int, checked: bool = False) -> None:
         name = (panel.accessibleName() or "panel").replace("/", " ").strip()
+        if suffix == SPAN:
+            suffix, scale, name = "npz", 0, f"{name} recorded"
         dialog = QFileDialog(self._window, f"Export {suffix.upper()}")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(suffix)
@@ -87,7 +116,10 @@ class Saving(QObject):
         dialog.open()
 
     def _chosen(self, panel: Panel, scale: int, name: str) -> None:
-        self.save(panel, Path(name), scale)
+        if scale:
+            self.save(panel, Path(name), scale)
+        else:
+            self.save_span(panel, Path(name))
 
 
 class Film(QObject):
@@ -99,46 +131,65 @@ class Film(QObject):
 
         self._window, self._panel = window, panel
         self._path = path
-        self._writer: Any = ClipWriter(path, FILM_FPS)
+        moving = window.sources.moving()
+        rate = moving.input.fps if moving is not None else FILM_FPS  # type: ignore[union-attr]
+        self._writer: Any = ClipWriter(path, rate)
+        self._frames = window.runner.timeline.span()()
         self._count = len(window.runner.timeline)
         self._next = 0
         self._size = panel.size()
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._one)
+        self._running = False
 
     def start(self) -> None:
         """Begin; the window stays usable meanwhile."""
-        self._timer.start(0)
+        self._running = True
+        self._window.shown.connect(self._drawn)
+        self._show()
 
     def is_running(self) -> bool:
         """Whether steps are left to write."""
-        return self._timer.isActive()
+        return self._running
 
     def stop(self) -> None:
         """Give up and leave no half file."""
-        if self._timer.isActive():
-            self._timer.stop()
+        if self._end():
             self._writer.abort()
 
     @Slot()
-    def _one(self) -> None:
+    def _show(self) -> None:
+        """Draw the next step; a panel may get its part only in a later turn."""
+        frame = next(self._frames, None) if self._running else None
+        if frame is not None:
+            self._window.playing.scrubbed = self._next  # what comes meanwhile is not drawn
+            self._window.presenter.show(frame, stale=f"step {self._next + 1} of {self._count}")
+        elif self._end():
+            self._writer.close()
+            self._window.say(f"Wrote {self._path}")
+
+    @Slot(object)
+    def _drawn(self, _frame: Any) -> None:
+        """All panels show the step: write it, then the next one."""
         try:
-            self._window.playing.scrub(self._next)
             picture = self._panel.picture(1)
             if picture.size() != self._size:
                 picture = picture.scaled(self._size)
             self._writer.write(pixels_of_picture(picture))
-        except (OSError, ValueError, IndexError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             self.stop()
             self._window.say(f"Not saved: {error}")
             return
         self._next += 1
         self._window.say(f"MP4: step {self._next} of {self._count}")
-        if self._next >= min(self._count, len(self._window.runner.timeline)):
-            self._timer.stop()
-            self._writer.close()
-            self._window.playing.back_to_now()
-            self._window.say(f"Wrote {self._path}")
+        QTimer.singleShot(0, self, self._show)
+
+    def _end(self) -> bool:
+        """Back to the newest step; False when it had ended already."""
+        if not self._running:
+            return False
+        self._running = False
+        self._window.shown.disconnect(self._drawn)
+        self._window.playing.back_to_now()
+        return True
 
 
 def pixels_of_picture(picture: QImage) -> Pixels:

@@ -84,8 +84,8 @@ def unpacked(frame: Frame) -> Frame:
 def blocks(frame: Frame) -> list[Packed | Array]:
     """What the frame keeps in memory beside its statistics: arrays, packed or not."""
     found: list[Packed | Array] = [r.index for r in frame.rendered]
-    for artefact in frame.artefacts:
-        values = (getattr(artefact, f.name) for f in fields(artefact))
+    for holder in (*frame.artefacts, *frame.rows):
+        values = (getattr(holder, f.name) for f in fields(holder))
         found += [v for v in values if isinstance(v, np.ndarray | Packed)]
     return found
 
@@ -103,6 +103,7 @@ def _mapped(frame: Frame, kind: type, change: Any) -> Frame:
     return replace(
         frame,
         artefacts=tuple(_with(a, kind, change) for a in frame.artefacts),
+        rows=tuple(_with(r, kind, change) for r in frame.rows),
         rendered=tuple(
             replace(r, index=change(r.index)) if isinstance(r.index, kind) else r
             for r in frame.rendered
@@ -110,12 +111,12 @@ def _mapped(frame: Frame, kind: type, change: Any) -> Frame:
     )
 
 
-def _with(artefact: Any, kind: type, change: Any) -> Any:
-    held = {f.name: getattr(artefact, f.name) for f in fields(artefact)}
+def _with(holder: Any, kind: type, change: Any) -> Any:
+    held = {f.name: getattr(holder, f.name) for f in fields(holder)}
     new = {name: change(value) for name, value in held.items() if isinstance(value, kind)}
     if not new:
-        return artefact
-    own = copy.copy(artefact)  # not replace(): the checks of a kind want arrays
+        return holder
+    own = copy.copy(holder)  # not replace(): the checks of a kind want arrays
     for name, value in new.items():
         object.__setattr__(own, name, value)
     return own

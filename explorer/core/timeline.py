@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,6 +120,15 @@ class Timeline:
         with self._lock:
             found = bisect_left(self._entries, serial, key=lambda e: e.serial)
             return max(0, min(found, len(self._entries) - 1))
+
+    def span(self) -> Callable[[], Iterator[Frame]]:
+        """All that is recorded now, however the record goes on: a function that reads it through.
+
+        What it holds stays in memory as long as the function does.
+        """
+        with self._lock:
+            held = [e.frame for e in self._entries]
+        return lambda: map(unpacked, held)
 
     def unit_means(self, point: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Mean of each unit of a layer at each recorded step that shows the layer.

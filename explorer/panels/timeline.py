@@ -58,6 +58,7 @@ class Track(QWidget):
         self.marks: tuple[int, ...] = ()
         self.position = 0
         self.stale = False
+        self.recording = True
         self.setAccessibleName("Timeline of recorded steps")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -71,9 +72,9 @@ class Track(QWidget):
         return QSize(80, HEIGHT)
 
     def x_of(self, position: int) -> float:
-        """Where a step lies."""
-        track = self._lane()
-        return track.left() + track.width() * position / max(1, len(self.steps) - 1)
+        """Where a step lies; a single one is the newest, at the right."""
+        track, last = self._lane(), len(self.steps) - 1
+        return track.left() + track.width() * (position / last if last > 0 else 1.0)
 
     def position_at(self, x: float) -> int:
         """The step nearest to a place."""
@@ -95,6 +96,8 @@ class Track(QWidget):
         """Say which step the mouse is on."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             words = "Steps are recorded here while the network runs"
+            if not self.recording:
+                words = "Nothing is recorded: Run, Record switches it on again"
             if self.steps:
                 at = self.position_at(event.pos().x())
                 run, frame, step = self.steps[at]
@@ -224,11 +227,16 @@ class TimelineBar(QWidget):
         """Whether the newest step is shown, and the next one will be."""
         return self._position is None
 
+    def set_recording(self, *, on: bool) -> None:
+        """Say whether new steps are recorded."""
+        self.track.recording = on
+        self._refresh()
+
     def words(self) -> str:
         """``step 12 of 40``."""
         count = len(self.track.steps)
         if not count:
-            return "nothing recorded"
+            return "nothing recorded" if self.track.recording else "not recording"
         return f"step {self.position() + 1:>{len(str(count))}} of {count}"
 
     def set_theme(self, theme: Theme) -> None:
