@@ -143,6 +143,66 @@ class LayerStatistics:
     calls: int = 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerRow:
+    """One row of the overview: a layer's small pictures and its numbers, made inside the pass.
+
+    Attributes:
+        strip: (h, w) uint8 as `Rendered.index`: maps side by side, or one vector or matrix;
+            ``picture`` says which: "maps", "tokens" or "values".
+        units: shown in the strip, for maps. ``limits``: values at index 0 and 253.
+        counts: (B,) of a strided sample between ``low`` and ``high``, in equal bins.
+        low, high, mean, spread: exact, of all finite values; ``spread`` is the standard deviation.
+        dead: how many of ``channels`` were never above 0 in the frames that were looked at.
+        saturated: share within a hundredth of the ends of a bounded activation; else None.
+        not_finite: how many values are none.
+        frames: how many were looked at; ``over``: mean and standard deviation of all their values.
+        change: of the units' means against the look before, relative to their size.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    strip: npt.NDArray[np.uint8]
+    picture: Literal["maps", "tokens", "values"]
+    units: tuple[int, ...]
+    limits: tuple[float, float]
+    counts: npt.NDArray[np.int64]
+    low: float
+    high: float
+    mean: float
+    spread: float
+    channels: int
+    dead: int
+    saturated: float | None
+    not_finite: int
+    frames: int
+    over: tuple[float, float]
+    change: float
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDifference:
+    """How far one layer's outputs are apart in two worlds, in the order of the first one's pass.
+
+    Attributes:
+        largest: largest absolute difference. ``relative``: norm of the difference over the norm of
+            the first. ``cosine``: of the angle between both.
+        parted: beyond the threshold. ``note``: why there are no numbers, or what else differs.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    largest: float
+    relative: float
+    cosine: float
+    parted: bool = False
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """All that belongs together on the screen: the artefacts and pictures of one step of one run.
@@ -152,6 +212,7 @@ class Frame:
         artefacts: of this step, with read-only arrays.
         rendered: one answer for each View that was asked for and captured.
         statistics: of all modules, present a few times a second.
+        rows: of the overview, for the layers whose turn it was. ``differences``: of two worlds.
         milliseconds: spent in "decode", "network", "capture" (within network) for this frame.
         last: the run has ended with this one.
         notes: lines for the status bar ("layer3.0.relu was not called").
@@ -166,6 +227,8 @@ class Frame:
     milliseconds: dict[str, float] = field(default_factory=dict)
     last: bool = False
     notes: tuple[str, ...] = ()
+    rows: tuple[LayerRow, ...] = ()
+    differences: tuple[LayerDifference, ...] = ()
 
     def nbytes(self) -> int:
         """Bytes held by the arrays of this frame."""

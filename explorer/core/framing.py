@@ -11,7 +11,7 @@ import torch
 
 from explorer.core.reduction import reduce
 from explorer.kinds import Artefact, FeatureMaps
-from explorer.views import Handle, Rendered, View
+from explorer.views import Handle, LayerRow, Rendered, View
 
 
 class Batch:
@@ -22,6 +22,7 @@ class Batch:
         self.artefacts: list[Artefact] = []
         self.rendered: dict[View, Rendered] = {}
         self.milliseconds: dict[str, float] = {}
+        self.rows: dict[str, LayerRow] = {}
 
     def ends_with(self, artefact: Artefact) -> bool:
         """Whether ``artefact`` begins a new step."""

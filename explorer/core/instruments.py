@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,13 +16,16 @@ from explorer import params as knobs
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+    from torch.utils.hooks import RemovableHandle
 
     from explorer.core.geometry import Place
     from explorer.core.layers import Layer
     from explorer.core.session import Session
     from explorer.inputs import Inputs
     from explorer.kinds import Artefact
+    from explorer.views import LayerDifference, LayerRow
 
+Reader = Callable[["nn.Module", Any], None]  # module and its output, inside the pass
 P = TypeVar("P")
 PREFIX = "inspect-"  # of the artefact groups of instruments, so that no engine's group is taken
 
@@ -38,6 +41,7 @@ class InstrumentRow:
     Attributes:
         instrument: ``module:Class``. ``area``: where its dock first stands.
         study: it runs passes of its own, when asked to.
+        panel: ``module:Class`` of what shows its rows; artefacts go to panels of their kinds.
     """
 
     name: str
@@ -47,9 +51,16 @@ class InstrumentRow:
     area: str = "right"
     icon: str = "search"
     study: bool = False
+    panel: str = ""
 
 
-INSTRUMENTS: tuple[InstrumentRow, ...] = ()
+INSTRUMENTS: tuple[InstrumentRow, ...] = (
+    InstrumentRow(
+        "overview", "explorer.instruments.overview:Overview", "All layers",
+        "Every layer with a few small maps, its histogram, dead units and saturation",
+        area="bottom", icon="layers", panel="explorer.panels.overview:OverviewPanel",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,21 @@ class Taken:
     params: Any
     run: int
     frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an instrument knows before a pass.
+
+    Attributes:
+        visible: layers whose rows are on the screen. ``hurried``: frames follow one another, so
+            that budgets count.
+    """
+
+    network: nn.Module
+    layers: Sequence[Layer]
+    visible: frozenset[str] = frozenset()
+    hurried: bool = False
 
 
 class Bench:
@@ -121,6 +147,19 @@ class Instrument(Generic[P]):
         """Modules whose outputs it needs; shapes are None before the first run."""
         return ()
 
+    def readers(self, params: P, scene: Scene) -> Mapping[str, Reader]:
+        """What reads module outputs inside the next pass, after edits: for instruments that look at
+        more layers than could be kept. A reader must not keep or change what it is given."""
+        return {}
+
+    def rows(self, params: P) -> Iterator[LayerRow]:
+        """Rows of the overview, from what was read since the last call."""
+        return iter(())
+
+    def differences(self, params: P) -> Iterator[LayerDifference]:
+        """How far apart the layers are, after `look`."""
+        return iter(())
+
     def look(self, taken: Taken, params: P) -> Iterator[Artefact]:
         """Artefacts named ``NAME/item``, after every pass and when a knob of its own changes."""
         return iter(())
@@ -143,6 +182,8 @@ class Instruments:
     def __init__(self) -> None:
         self.points: tuple[str, ...] = ()
         self._laid: dict[str, _Laid] = {}
+        self._handles: list[RemovableHandle] = []
+        self._failed: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._laid
@@ -198,6 +239,43 @@ class Instruments:
             except Exception as error:  # noqa: BLE001 -- becomes one clear line
                 notes.append(f"{name} cannot be drawn: {type(error).__name__}: {error}")
         return made, notes
+
+    def attach(self, scene: Scene) -> None:
+        """Hook the readers of the next pass in; hooks that came before see the output first."""
+        self.detach()
+        for name, laid in self._laid.items():
+            for point, reader in laid.instrument.readers(laid.params, scene).items():
+                hook = self._guarded(name, point, reader)
+                module = scene.network.get_submodule(point)
+                self._handles.append(module.register_forward_hook(hook))
+
+    def detach(self) -> None:
+        """Take every reader away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def rows(self) -> list[LayerRow]:
+        """Rows of the overview, of what was read since the last call."""
+        return [row for laid in self._laid.values() for row in laid.instrument.rows(laid.params)]
+
+    def differences(self) -> list[LayerDifference]:
+        """Rows of two worlds, after a look."""
+        return [d for laid in self._laid.values() for d in laid.instrument.differences(laid.params)]
+
+    def failures(self) -> list[str]:
+        """A line for each layer that could not be read since the last call."""
+        found, self._failed = list(self._failed.values()), {}
+        return found
+
+    def _guarded(self, name: str, point: str, reader: Reader) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, out: Any) -> None:
+            try:
+                reader(module, out)
+            except Exception as error:  # noqa: BLE001 -- becomes one clear line, the pass goes on
+                self._failed[point] = f"{name} cannot read {point}: {type(error).__name__}: {error}"
+
+        return hook
 
     def study(self, name: str, bench: Bench) -> Generator[Artefact, Any, None]:
         """The study of one instrument that is laid on."""

@@ -22,7 +22,7 @@ from explorer.core.failures import EngineFailed as EngineFailed  # who runs a se
 from explorer.core.failures import failure_of
 from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.host import SessionHost
-from explorer.core.instruments import Bench, Instruments, Taken
+from explorer.core.instruments import Bench, Instruments, Scene, Taken
 from explorer.core.layers import Layer, layers_of
 from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
@@ -34,7 +34,16 @@ from explorer.core.weights import WeightStore
 from explorer.engine import Cancelled, Engine, EngineError, Outcome
 from explorer.inputs import Inputs
 from explorer.kinds import Artefact, FeatureMaps
-from explorer.views import Edit, Frame, Handle, LayerStatistics, Rendered, View
+from explorer.views import (
+    Edit,
+    Frame,
+    Handle,
+    LayerDifference,
+    LayerRow,
+    LayerStatistics,
+    Rendered,
+    View,
+)
 
 
 class StaleHandle(LookupError):
@@ -58,6 +67,8 @@ class Session:
         views, edits: may be assigned at any time from any thread; read at each resumption.
         inputs: of the latest run, with the picture in place of its clip.
         instruments: what is laid on the network; `lacking` says that one of them needs a run.
+        visible: layers whose rows of the overview are on the screen. ``hurried``: frames follow one
+            another, so that what has a budget keeps it.
         replayed: blocks above the edits whose output the latest run took from an earlier one.
         statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
     """
@@ -76,6 +87,9 @@ class Session:
         self.device = choose_device(device)
         self.views: tuple[View, ...] = ()
         self.edits: tuple[Edit, ...] = ()
+        self.visible: tuple[str, ...] = ()
+        self.hurried = False
+        self._stepping = False
         self.statistics_every = 0.5
         self.timeline = Timeline()
         self.instruments = Instruments()
@@ -235,6 +249,7 @@ class Session:
             return
         self.reset_memory()
         self._stride = every
+        self.hurried = True
         index, done = start, 0
         while frames is None or done < frames:
             try:
@@ -428,6 +443,7 @@ class Session:
         """
         batch = Batch(self._runs, frame)
         begun_steps = 0
+        self._stepping = False
         self._turn.random, self._continued = self._continued, None
         started = False
         try:
@@ -442,19 +458,23 @@ class Session:
                     if done is not None:
                         done(stop.value)
                     batch.add(None, self._late(frame), {})
+                    batch.rows |= {row.name: row for row in self._rows(study=study)}
                     break
                 started = True
                 if batch.ends_with(artefact):
                     yield self._finish(batch, last=False, study=study)
                     begun_steps += 1
+                    self._stepping = True
                     batch = Batch(self._runs, frame)
                     if steps is not None and begun_steps >= steps:
                         return
                 batch.add(artefact, (*rendered, *self._drawn(artefact)), spent)
+                batch.rows |= {row.name: row for row in self._rows(study=study)}
             yield self._finish(batch, last=True, study=study)
         finally:
             generator.close()
             self.capture.remove()
+            self.instruments.detach()
 
     def _resume(
         self,
@@ -475,6 +495,8 @@ class Session:
                     capture.install((), self.edits, forget=False)
                 else:
                     capture.install(self.views, self.edits, self.instruments.points)
+                    if self.instruments:
+                        self.instruments.attach(self._scene())
                 capture.start_pass()
                 if may_sweep and not study and self._sweep_due():
                     capture.sweep(on=True)
@@ -509,19 +531,32 @@ class Session:
             self.lacking |= self.instruments.fit(self.layers())
         notes = tuple(f"{name} was not called in this pass" for name in self.capture.uncalled())
         notes += self.capture.edit_notes()
+        differences: tuple[LayerDifference, ...] = ()
         if not study:
             self._shown = (batch.frame, batch.step)
         if self.instruments and not study:
             seen, failed = self._looked()
             batch.artefacts += seen
-            notes += failed
+            notes += (*failed, *self.instruments.failures())
+            differences = tuple(self.instruments.differences())
         frame = Frame(
             batch.run, batch.frame, batch.step, tuple(batch.artefacts),
             tuple(batch.rendered.values()), statistics, batch.milliseconds, last,
             notes if last else (),
         )  # fmt: skip
-        self.timeline.add(frame)
-        return frame
+        self.timeline.add(frame)  # without the overview, which shows what is and what was so far
+        return replace(frame, rows=tuple(batch.rows.values()), differences=differences)
+
+    def _scene(self) -> Scene:
+        hurried = self.hurried or self._stepping
+        return Scene(self.network, self.layers(), frozenset(self.visible), hurried)
+
+    def _rows(self, *, study: bool) -> list[LayerRow]:
+        """Rows of the overview of what ran in the latest resumption."""
+        if study or not self.instruments:
+            return []
+        with torch.no_grad():
+            return self.instruments.rows()
 
     def _taken(self) -> Taken:
         tensors, places = self.capture.taken(self.instruments.points)
