@@ -75,7 +75,10 @@ class Turn:
             outer = torch.get_rng_state()
             outer_cuda = torch.cuda.get_rng_state(self.device) if cuda else None
             if self.random is None:
-                torch.manual_seed(self.seed)
+                # torch.manual_seed also looks for devices of every other sort, each time anew.
+                torch.default_generator.manual_seed(self.seed)
+                if cuda:
+                    torch.cuda.manual_seed(self.seed)
             else:
                 torch.set_rng_state(self.random)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,7 @@ class Layout:
         return replace(self, drawn=drawn, gap=self.gap * times, label=self.label * times)
 
 
+@lru_cache(maxsize=64)
 def plan(count: int, tile: tuple[int, int], width: float, height: float) -> Layout:
     """The layout that makes ``count`` tiles of ``tile`` = (height, width) largest in a panel.
 

@@ -10,11 +10,13 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QCursor,
     QFocusEvent,
+    QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QResizeEvent,
     QWheelEvent,
+    qRgba,
 )
 from PySide6.QtWidgets import QGraphicsItem, QWidget
 
@@ -29,6 +31,24 @@ class SmoothImage(pg.ImageItem):  # type: ignore[misc]  # pyqtgraph has no types
     """A picture that is averaged when it is shown smaller, and keeps crisp pixels when larger."""
 
     smooth_below = 0.99
+    _table: Any = None
+    _colours: tuple[int, ...] = ()
+
+    def render(self) -> None:
+        """As pyqtgraph does, with the colour table of a picture of indices kept between two."""
+        picture, table = self.image, self.lut
+        indexed = picture is not None and picture.ndim == 2 and picture.dtype == np.uint8
+        if not indexed or not isinstance(table, np.ndarray) or table.shape != (256, 4):
+            super().render()
+            return
+        if table is not self._table:
+            self._table = table
+            self._colours = tuple(qRgba(*entry) for entry in table.tolist())
+        shown = pg.functions.ndarray_to_qimage(
+            np.ascontiguousarray(picture), QImage.Format.Format_Indexed8
+        )
+        shown.setColorTable(self._colours)
+        self.qimage, self._unrenderable = shown, False
 
     def paint(self, painter: QPainter, *args: Any) -> None:
         """Choose the filter by the size of a picture pixel on the screen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -93,6 +94,11 @@ def kind_token(kind: str) -> str:
 
 def font(role: Role) -> QFont:
     """The font of a role; ``number`` is the fixed font, for digits that keep their columns."""
+    return QFont(_made(role))  # a copy: fonts can be changed
+
+
+@lru_cache(maxsize=16)
+def _made(role: Role) -> QFont:
     which = (
         QFontDatabase.SystemFont.FixedFont
         if role == "number"

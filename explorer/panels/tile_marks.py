@@ -64,10 +64,10 @@ class TileMarks(Overlay):
         marked = range(self.layout.count) if self.layout.label else {*self.dead, *self.edited}
         rects = {i: on_screen(self.layout.corners(i), to_screen) for i in marked}
         rects = {i: rect for i, rect in rects.items() if rect.intersects(seen)}
-        brush = hatch(self.theme)
-        for i in self.dead:
-            if i in rects:
-                painter.fillRect(rects[i], brush)
+        dead = [rects[i] for i in self.dead if i in rects]
+        brush = hatch(self.theme) if dead else QBrush()
+        for rect in dead:
+            painter.fillRect(rect, brush)
         if rects and self.layout.label:
             self._draw_labels(painter, rects)
         for i in self.edited:
