@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QPointF, Qt, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer.kinds import Array, Artefact, Curve
@@ -16,6 +17,7 @@ from explorer.panels.series import ORDER, marker, series_colour, series_pen
 from explorer.panels.theme import DARK, Theme
 from explorer.panels.wording import number_text
 
+MARK_APART = 16.0  # px from the words of one mark to the next
 MARKED = 8  # markers along a long line
 LONG = 8000  # points of a line; longer ones are thinned
 WIDTH = 1.6  # px of a solid line; dashed ones are thin
@@ -34,6 +36,8 @@ class CurvePanel(PlotPanel):
         self._y: Array = np.zeros((0, 0))
         super().__init__(parent, theme=theme)
         self.plot.box.sigXRangeChanged.connect(self._refine)
+        self.plot.box.sigYRangeChanged.connect(self._part_labels)
+        self.plot.box.sigResized.connect(self._part_labels)
 
     def facts(self, artefact: Artefact) -> str:
         """Last value of a single line, else how many lines; points; unit."""
@@ -78,7 +82,7 @@ class CurvePanel(PlotPanel):
         self.plot.fit(y=level(self._y))
         self.plot.say("" if rows.size else "No points yet")
         self.show_legend(names(artefact, len(rows)))
-        self.name_axes(artefact.x_label, artefact.unit or artefact.item)
+        self.name_axes(artefact.x_label, artefact.unit or artefact.item, titled=not artefact.unit)
 
     def forget(self) -> None:
         """Make all lines anew."""
@@ -175,6 +179,16 @@ class CurvePanel(PlotPanel):
             line = self._marks[word]
             line.setPos(place)
             line.label.setFormat(f"{word} {number_text(artefact.marks[word])}")
+        self._part_labels()
+
+    @Slot()
+    def _part_labels(self) -> None:
+        """Write the words of a mark only where they keep clear of the mark above."""
+        last = -math.inf
+        for line in sorted(self._marks.values(), key=lambda line: -line.value()):
+            y = self.plot.box.mapViewToScene(QPointF(0.0, line.value())).y()
+            line.label.setVisible(y - last >= MARK_APART)
+            last = y if y - last >= MARK_APART else last
 
     def _mark(self, word: str) -> Any:
         ink = self.theme.colour("muted")

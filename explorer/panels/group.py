@@ -101,7 +101,8 @@ class GroupPanel(QWidget):
         if panel is None or self._kinds[item] is not type(artefact):
             panel = self._replace(artefact)
         panel.show_artefact(artefact)
-        if panel.minimumSize().toTuple() != least_size(artefact):
+        least = least_size(artefact, alone=len(self.visible_panels()) == 1)
+        if panel.minimumSize().toTuple() != least:
             self._shown = ()
             self._arrange()
         if isinstance(artefact, Image):
@@ -397,7 +398,7 @@ class GroupPanel(QWidget):
         self._shown = state
         for panel in self.panels.values():
             self._grid.removeWidget(panel)
-            panel.setMinimumSize(*least_size(panel.artefact))
+            panel.setMinimumSize(*least_size(panel.artefact, alone=len(shown) == 1))
         self._place(shown, columns)
         for panel in self.panels.values():
             panel.setVisible(panel in shown)

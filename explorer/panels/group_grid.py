@@ -22,8 +22,10 @@ ROWS = 12  # of scores that are all seen at once where the group decides
 SCORE_ROW, SCORE_CHROME = 12, 64
 
 
-def least_size(artefact: Artefact | None) -> tuple[int, int]:
-    """Px (width, height) below which an artefact cannot be read."""
+def least_size(artefact: Artefact | None, *, alone: bool = False) -> tuple[int, int]:
+    """Px (width, height) below which an artefact cannot be read; ``alone``, rather less."""
+    if alone and not isinstance(artefact, Scores):
+        return 92, 90
     if isinstance(artefact, Scores):
         return 150, max(110, SCORE_CHROME + SCORE_ROW * min(len(artefact.scores), ROWS))
     if isinstance(artefact, Matrix) and artefact.values.size:

@@ -120,6 +120,7 @@ class Header(QWidget):
         self._theme = DARK
         self._wanted: tuple[str, str, str, str] = ("", "", "", "")
         self._shown_at = 0.0
+        self._low = False
         self.title = ElidedLabel("title", "text", self, middle=True)
         self.facts = ElidedLabel("number", "muted", self, least=LEAST_FACTS)
         self.caption = ElidedLabel("caption", "muted", self)
@@ -198,6 +199,12 @@ class Header(QWidget):
             painter.fillRect(self.rect(), lines)
             painter.end()
 
+    def set_low(self, *, low: bool) -> None:
+        """Leave the caption to the tooltip, for panels that have no height to spare."""
+        if low != self._low:
+            self._low = low
+            self._show_parts()
+
     def name(self) -> str:
         """The title that was set last, however it is shown."""
         return self._wanted[0]
@@ -247,7 +254,7 @@ class Header(QWidget):
 
     def _show_parts(self) -> None:
         narrow = self.width() < NARROW
-        self.caption.setVisible(bool(self.caption.text()))
+        self.caption.setVisible(bool(self.caption.text()) and not (self._low and not narrow))
         self.facts.setVisible(not narrow)
         self.warning.setVisible(bool(self.warning.text()) and not narrow)
         self.warning_icon.setVisible(bool(self.warning.text()))

@@ -32,7 +32,7 @@ Reading = tuple[int, str, float | None]  # series, words, height in plot coordin
 CHIP_ROWS = 12
 LINE = 16
 GRID = 46  # opacity of the grid, of 255
-LEGEND_FROM, TWO_ROWS_FROM, NAMES_FROM = 110, 230, 200  # px of a panel
+LEGEND_FROM, CAPTION_FROM, NAMES_FROM, TWO_ROWS_FROM = 110, 170, 200, 230  # px of a panel
 LABEL_TALL = 18.0  # px from one label of an upright axis to the next, at least
 
 
@@ -41,6 +41,7 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
+        self.name_among_ticks, self.titled = "", False
         self.whole = False  # numbers that count something: no ticks between
         self._specs: Any = None
         self.picture: QPicture | None
@@ -58,20 +59,23 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
             labelled, bare = log_ticks(low, high, LABEL_TALL * (high - low) / max(size, 1.0))
             return [(1.0, labelled), (None, bare)]
         metrics = QFontMetrics(self.style["tickFont"])
-        for count in (10, 8, 6, 5, 4, 3, 2, 1):
-            step = round_step(low, high, count)
-            if self.whole and step != round(step):
-                continue
-            found = ticks(low, high, count)
-            if size * step / (high - low) >= self._label_room(metrics, found):
-                return [(1.0, found)]
-        return [(1.0, [])]
+        found: list[float] = []
+        for roomy in (1.5, 1.0, 0.0):  # at the least one label
+            for count in (10, 8, 6, 5, 4, 3, 2, 1):
+                step = round_step(low, high, count)
+                if self.whole and step != round(step):
+                    continue
+                found = ticks(low, high, count)
+                fits = size * step / (high - low) >= roomy * self._label_room(metrics, found)
+                if fits and len(found) >= (2 if roomy else 1):
+                    return [(1.0, found)]
+        return [(1.0, found)]
 
     def _label_room(self, metrics: QFontMetrics, places: Sequence[float]) -> float:
-        """Px from one label to the next."""
+        """Px from one label to the next, at least."""
         if self.orientation in ("left", "right"):
-            return 1.5 * LABEL_TALL
-        return 14.0 + max((metrics.horizontalAdvance(t) for t in labels(places)), default=0)
+            return LABEL_TALL
+        return 8.0 + max((metrics.horizontalAdvance(t) for t in labels(places)), default=0)
 
     def tickStrings(
         self, values: Sequence[float], scale: float, spacing: float | None
@@ -95,6 +99,7 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         if self._specs is None:
             return
         axis, ticks, words = self._specs
+        name = self._name_place()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         for pen, start, end in (*ticks, axis):  # level or upright: filling is quicker than lines
@@ -104,8 +109,24 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         painter.setFont(self.style["tickFont"])
         painter.setPen(self.textPen())
         for box, flags, text in words:
-            painter.drawText(box, int(flags), text)
+            if not name.intersects(box):
+                painter.drawText(box, int(flags), text)
+        if not name.isEmpty():
+            painter.drawText(name, Qt.AlignmentFlag.AlignCenter, self.name_among_ticks)
         painter.restore()
+
+    def _name_place(self) -> QRectF:
+        """Where the name stands among the labels: right of them, or above them; empty: nowhere."""
+        if not self.name_among_ticks:
+            return QRectF()
+        wide = QFontMetrics(self.style["tickFont"]).horizontalAdvance(self.name_among_ticks) + 8.0
+        area = QRectF(0, 0, self.size().width(), self.size().height())
+        place = QRectF(0, 0, wide, 14)
+        if self.orientation == "bottom":
+            place.moveBottomRight(area.bottomRight())
+            return place if wide <= 0.6 * area.width() else QRectF()
+        place.moveTopRight(area.topRight())
+        return place if wide <= area.width() else QRectF()
 
     def name_it(self, words: str, theme: Theme) -> None:
         """Write the axis's name, in the caption face."""
@@ -135,7 +156,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
     def __init__(self) -> None:
         super().__init__()
         self.theme = DARK
-        self.zoomed = self.compact = False
+        self.zoomed = False
         self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
         self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
@@ -204,11 +225,11 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self._words.setPos(self.box.rect().center())
 
     def set_compact(self, *, compact: bool) -> None:
-        """Write the names of the axes into the plot where there is no room beside it."""
-        self.compact = compact
+        """Write the names of the axes among their ticks where there is no room beside them."""
         for axis in (self.left, self.bottom):
             axis.showLabel(not compact and bool(axis.labelText))
-        self.viewport().update()
+            axis.name_among_ticks = axis.labelText if compact and not axis.titled else ""
+            axis.update()
 
     def read_out(self, x: float, lines: list[tuple[QColor | None, str]]) -> None:
         """Stand a rule at ``x`` and write the lines beside it."""
@@ -224,33 +245,16 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self.viewport().update()
 
     def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
-        """Names of the axes, and the probe's lines in a box that keeps clear of the mouse."""
+        """The lines of the probe in a box that keeps clear of the mouse and inside the plot."""
         super().drawForeground(painter, rect)
         painter.save()
         painter.resetTransform()
         face = font("caption")
         painter.setFont(face)
         area = self.mapFromScene(self.box.sceneBoundingRect()).boundingRect()
-        if self.compact:
-            self._draw_names(painter, QRectF(area), QFontMetrics(face))
         if self.chip is not None and self.chip[1]:
             self._draw_chip(painter, area, QFontMetrics(face), *self.chip)
         painter.restore()
-
-    def _draw_names(self, painter: QPainter, area: QRectF, metrics: QFontMetrics) -> None:
-        """What goes up in the upper left corner, what goes across in the lower right."""
-        painter.setPen(self.theme.colour("muted"))
-        for axis, up in ((self.left, True), (self.bottom, False)):
-            words = metrics.elidedText(
-                axis.labelText, Qt.TextElideMode.ElideRight, int(area.width()) - 8
-            )
-            box = QRectF(0, 0, metrics.horizontalAdvance(words) + 6, 14)
-            if not words or area.height() < 34:
-                continue
-            corner = area.topLeft() if up else area.bottomRight()
-            box.moveTopLeft(corner) if up else box.moveBottomRight(corner)
-            painter.fillRect(box, self.theme.colour("canvas", 190))
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
     def _draw_chip(
         self, painter: QPainter, area: QRect, metrics: QFontMetrics, x: float,
@@ -360,8 +364,9 @@ class PlotPanel(Panel):
         """What stands at a place: x of the nearest data, its words, and a reading a series."""
         raise NotImplementedError
 
-    def name_axes(self, bottom: str, left: str) -> None:
-        """Write what the axes are."""
+    def name_axes(self, bottom: str, left: str, *, titled: bool = False) -> None:
+        """Write what the axes are; ``titled``: the left one is what the title says already."""
+        self.plot.left.titled = titled
         for axis, words in ((self.plot.bottom, bottom), (self.plot.left, left)):
             if axis.labelText != words:
                 axis.name_it(words, self.theme)
@@ -408,6 +413,7 @@ class PlotPanel(Panel):
         self.legend.setVisible(bool(self.legend.names) and self.height() >= LEGEND_FROM)
         self.legend.set_rows(2 if self.height() >= TWO_ROWS_FROM else 1)
         self.plot.set_compact(compact=self.height() < NAMES_FROM or self.width() < NAMES_FROM)
+        self.header.set_low(low=self.height() < CAPTION_FROM)
 
     def _toggle(self, index: int) -> None:
         self.hidden = self.hidden ^ {index}

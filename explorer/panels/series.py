@@ -35,7 +35,7 @@ STYLES = (
 MARKERS = ("o", "s", "t", "d", "x", "+", "t1", "star")
 LEAST_CONTRAST = 3.0
 SWATCH, SHORT_SWATCH, LINE = 22, 14, 18
-NAME_LENGTHS = (180, 90, 56, 34, 0)  # px of a name in the legend; 0 is the sample alone
+NAME_LENGTHS = (180, 90, 56, 0)  # px of a name in the legend; 0 is the sample alone
 
 
 def luminance(colour: QColor) -> float:

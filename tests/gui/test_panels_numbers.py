@@ -213,7 +213,8 @@ def test_curve_names_its_axes_and_series(show: Show) -> None:
     small = show(Curve("c/loss", X, np.ones((2, 20)), series=("a", "b")), (200, 130))
     assert small.legend.isVisible()
     assert small.plot.box.height() > 40  # and the data keep their room
-    assert small.plot.compact  # the axes are named inside
+    assert small.plot.bottom.name_among_ticks == "step"
+    assert not small.plot.bottom._name_place().isEmpty()
 
 
 def test_log_axis_leaves_gaps_and_says_how_many(show: Show) -> None:
@@ -310,6 +311,9 @@ def test_whole_numbers_have_no_ticks_between_them(show: Show) -> None:
     panel.grab()
     texts = [text for _, _, text in panel.plot.bottom._specs[2]]
     assert texts == ["1", "2", "3"]
+    low = show(Curve("c/l", np.arange(13), np.linspace(0.01, 0.53, 13)), (186, 120))
+    low.grab()
+    assert len(low.plot.left._specs[2]) >= 2
     assert labels([0.0, 0.25, 0.5]) == ["0.00", "0.25", "0.50"]
     assert labels([-0.5, 0.0, 0.5]) == ["−0.5", "0.0", "0.5"]
     assert labels([0.0, 2e6]) == ["0", "2e6"]
@@ -323,6 +327,19 @@ def test_marks_are_labelled_lines_that_follow_the_axis(show: Show) -> None:
     assert panel._marks["target"].value() == pytest.approx(1)
     panel.show_artefact(Curve("c/l", X, X + 1.0))
     assert panel._marks == {}
+
+
+def test_words_of_marks_keep_clear_of_one_another(show: Show) -> None:
+    marks = {f"layer {i}": 10.0 * i for i in range(20)}
+    panel = show(Curve("c/rf", X, 10.0 * X, marks=marks), (200, 150))
+    panel.grab()
+    shown = [m for m in panel._marks.values() if m.label.isVisible()]
+    places = sorted(panel.plot.box.mapViewToScene(QPointF(0, m.value())).y() for m in shown)
+    assert 2 <= len(places) < 20
+    assert all(b - a >= 16 for a, b in pairwise(places))
+    panel.resize(400, 900)
+    panel.grab()
+    assert sum(m.label.isVisible() for m in panel._marks.values()) == 20
 
 
 def test_a_series_is_hidden_at_a_click_on_its_name(show: Show, qtbot: Any) -> None:
