@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import __version__
-from explorer.command_words import Command, Parser, UsageError, command_parser, edits, settings
+from explorer.command_words import (
+    Command,
+    Parser,
+    UsageError,
+    command_parser,
+    edits,
+    settings,
+    slot_of,
+)
 from explorer.params import unknown
 
 if TYPE_CHECKING:
@@ -231,11 +239,8 @@ def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
         return dict(sample_inputs(row))
     given: dict[str, Any] = {}
     for text in args.inputs:
-        slot, equals, value = text.partition("=")
-        if not (equals and slot in row.inputs):
-            if equals and slot.isidentifier() and not Path(text).exists():
-                raise UsageError(unknown("input", slot, row.inputs))
-            value = text
+        slot, value = slot_of(text, row.inputs)
+        if not slot:
             free = [s for s in row.inputs if s not in given]
             found = sniff(Path(value)) if Path(value).exists() else ""
             slot = next((s for s in free if found and fits(row.inputs[s], found)), "") or next(
@@ -316,10 +321,29 @@ def _summary(record: dict[str, Any], out: Path) -> str:
     ]
     for entry in record["artefacts"]:
         shape = " × ".join(map(str, entry.get("shape") or ()))
-        lines.append(
-            f"  {entry['name']:40} {entry['kind']:12} {shape:18} {', '.join(entry['files'])}"
-        )
+        said = _headline(entry)
+        lines.append(f"  {entry['name']:40} {entry['kind']:12} {shape:18} {said}".rstrip())
+        lines.append(f"  {'':40} {', '.join(entry['files'])}")
     return "\n".join([*lines, f"in {out}"])
+
+
+def _headline(entry: Mapping[str, Any]) -> str:
+    """What an artefact says, in one line: its best scores, its text, or its range."""
+    if entry.get("best"):
+        return ", ".join(
+            f"{b['label']} {b['score']:.3g}" + _was(b.get("before")) for b in entry["best"][:3]
+        )
+    if "text" in entry:
+        text = " ".join(str(entry["text"]).split())
+        return text if len(text) <= 60 else f"{text[:59]}…"
+    if entry.get("range") and entry["kind"] != "Image":
+        low, high = entry["range"]
+        return f"{low:.4g} … {high:.4g} {entry['unit']}".rstrip()
+    return ""
+
+
+def _was(before: float | None) -> str:
+    return "" if before is None else f" (was {before:.3g})"
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -395,14 +419,34 @@ def _shot(args: argparse.Namespace) -> int:
         raise UsageError(f"--size {args.size!r}: write it as 1440x900")
     if args.out.suffix.lower() != ".png":
         raise UsageError(f"{args.out}: the picture is a PNG; name it OUT.png")
+    from explorer.core.registry import find, table
+
+    slots = find(args.engine, table()).inputs if args.engine else {"image": "image"}
+    paths, given = _dropped(args.inputs, slots)
     shot(
-        args.out, args.inputs, engine=args.engine, size=(int(width), int(height)),
+        args.out, paths, engine=args.engine, size=(int(width), int(height)),
         theme=args.theme, layout=args.layout, values=settings(args.set), capture=args.capture,
-        edits=edits(args), steps=args.steps or 0, frame=args.frame,
+        edits=edits(args), steps=args.steps or 0, frame=args.frame, slots=given,
         device=args.device, seed=args.seed,
     )  # fmt: skip
     print(args.out)
     return OK
+
+
+def _dropped(words: Sequence[str], slots: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Paths to drop on the window, and what goes into a named slot; a text into one for texts."""
+    paths: list[str] = []
+    given: dict[str, str] = {}
+    for word in words:
+        slot, value = slot_of(word, slots)
+        texts = [s for s, kind in slots.items() if kind.startswith("text") and s not in given]
+        if slot:
+            given[slot] = value
+        elif texts and not Path(value).exists():
+            given[texts[0]] = value
+        else:
+            paths.append(value)
+    return paths, given
 
 
 def _weights(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.editing import Edit, EditError, edit_of
+from explorer.params import unknown
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -41,6 +42,20 @@ def settings(pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--set {pair!r}: write it as knob=value")
         values[name] = value
     return values
+
+
+def slot_of(word: str, slots: Mapping[str, str]) -> tuple[str, str]:
+    """Slot and value of ``SLOT=VALUE``; a plain path or text has no slot.
+
+    Raises:
+        UsageError: it names a slot that the engine does not have.
+    """
+    slot, equals, value = word.partition("=")
+    if equals and slot in slots:
+        return slot, value
+    if equals and slot.isidentifier() and not Path(word).exists():
+        raise UsageError(unknown("input", slot, slots))
+    return "", word
 
 
 def edit(text: str) -> Edit:
@@ -98,7 +113,7 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
 
     shot = verb("shot", "a picture of the real window, without a display")
     shot.add_argument("out", type=Path, metavar="OUT.png")
-    shot.add_argument("inputs", nargs="*", metavar="PATH")
+    shot.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
     shot.add_argument("--engine", default="")
     shot.add_argument("--size", default="1440x900", metavar="WxH")
     shot.add_argument("--theme", choices=("dark", "light"), default="dark")

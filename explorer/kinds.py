@@ -288,16 +288,30 @@ class Matrix(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores(Artefact):
-    """Scores (N,) with labels, in the order given; ``probability`` fixes the axis to [0, 1]."""
+    """Scores (N,) with labels, in the order given; ``probability`` fixes the axis to [0, 1].
+
+    ``full`` (M,) are those of all ``classes``, where ``scores`` are the best of them only.
+    ``before`` (N,), set by the session, are the scores of the same labels without the edits in
+    force; not a number where they are not known.
+    """
 
     scores: Array
     labels: Sequence[str] = ()
     probability: bool = True
+    full: Array | None = None
+    classes: Sequence[str] = ()
+    before: Array | None = None
 
     def check(self) -> None:
         """Need one label a score (or none)."""
         scores = self._array("scores", 1, dtype=np.float32)
         self._labels("labels", len(scores))
+        if self.full is not None:
+            self._labels("classes", len(self._array("full", 1, dtype=np.float32)))
+        if self.before is not None and len(self._array("before", 1, dtype=np.float32)) != len(
+            scores
+        ):
+            raise KindError(f"Scores {self.name!r}: before has not one value a score")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,11 @@ def top_scores(
 
     ``point`` names the module whose output attribution explains, at the best class.
     """
-    best = logits.detach().float().softmax(-1).topk(count)
+    shares = logits.detach().float().softmax(-1)
+    best = shares.topk(count)
     labels = [class_names()[i] for i in best.indices.tolist()]
     target = (point, int(best.indices[0])) if point else None
-    return Scores(name, best.values.cpu().numpy(), labels, target=target, note=note)
+    return Scores(
+        name, best.values.cpu().numpy(), labels, full=shares.cpu().numpy(), classes=class_names(),
+        target=target, note=note,
+    )  # fmt: skip

@@ -46,6 +46,7 @@ def shot(
     edits: Sequence[Edit] = (),
     steps: int = 0,
     frame: int | None = None,
+    slots: Mapping[str, str] | None = None,
     device: str = "auto",
     seed: int = 0,
     patience: float = PATIENCE,
@@ -59,6 +60,7 @@ def shot(
         values: knobs by name, typed or as text. ``capture``: layers to tick.
         steps: stop after so many steps of a run (0: when it ends, or after 20 s).
         frame: of a clip.
+        slots: what goes into a slot by its name: a path, or the text of a text slot.
         patience: seconds until it gives up.
 
     Raises:
@@ -92,7 +94,7 @@ def shot(
         )
         window.resize(*size)
         window.show()
-        waiting = _Waiting(window, asked, steps, frame, layout)
+        waiting = _Waiting(window, asked, steps, frame, layout, slots or {})
         try:
             waiting.wait(patience)
             app.processEvents()
@@ -108,11 +110,12 @@ class _Waiting(QObject):
     """Runs the event loop until the window is at rest, something failed, or patience is over."""
 
     def __init__(
-        self, window: Window, asked: Asked, steps: int, frame: int | None, layout: str
-    ) -> None:
+        self, window: Window, asked: Asked, steps: int, frame: int | None, layout: str,
+        slots: Mapping[str, str],
+    ) -> None:  # fmt: skip
         super().__init__()
         self._window, self._asked = window, asked
-        self._steps, self._frame, self._layout = steps, frame, layout
+        self._steps, self._frame, self._layout, self._slots = steps, frame, layout, slots
         self._failure: Failure | None = None
         self._refusal = ""
         self._idle = False
@@ -159,6 +162,8 @@ class _Waiting(QObject):
             if problem:
                 self._refusal = problem
                 self._loop.quit()
+        for slot, value in self._slots.items():
+            self._window.sources.give(slot, value)
 
     @Slot(object)
     def _opened(self, opened: Any) -> None:

@@ -16,8 +16,11 @@ from explorer.core.plots import PLOTS
 from explorer.kinds import Artefact
 from explorer.views import Rendered
 
-# Fields of the artefact itself, which run.json holds.
-_ABOUT = {"name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine"}
+# Fields of the artefact itself, which run.json holds, and what lies behind it.
+_ABOUT = {
+    "name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine", "full",
+    "classes",
+}  # fmt: skip
 
 
 def save_npz(artefact: Artefact, path: Path) -> None:
@@ -29,7 +32,7 @@ def save_npz(artefact: Artefact, path: Path) -> None:
     arrays: dict[str, Any] = {}
     for field in fields(artefact):
         value = getattr(artefact, field.name)
-        if field.name in _ABOUT or isinstance(value, bool | str | dict):
+        if field.name in _ABOUT or isinstance(value, bool | str | dict | None):
             continue
         if field.name == "layers":
             arrays["layers"] = np.array([name for name, _ in value], dtype=np.str_)

@@ -25,7 +25,7 @@ from explorer.core.clip_writer import ClipWriter, ExportError
 from explorer.core.drawing import Pixels
 from explorer.core.picture import main_array, picture, range_of
 from explorer.core.plots import PLOTS
-from explorer.kinds import Artefact, Boxes, FeatureMaps, Image, Keypoints, Masks, Text
+from explorer.kinds import Artefact, Boxes, FeatureMaps, Image, Keypoints, Masks, Scores, Text
 from explorer.views import Frame, Handle, Rendered
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
 
 Record = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 Reader = Callable[[Handle], npt.NDArray[Any]]
+
+BEST = 5  # scores of an artefact that stand in run.json
 
 _OVERLAYS = (Boxes, Masks, Keypoints)
 _BARE = (Image, *_OVERLAYS)  # their PNG has the pixels of the input and nothing else
@@ -216,6 +218,8 @@ class _Run:
             main = main_array(artefact)
             assert main is not None
             entry |= {"shape": list(main.shape), "dtype": str(main.dtype), "range": range_of(main)}
+        if isinstance(artefact, Scores):
+            entry["best"] = _best(artefact)
         if artefact.name in self.films:
             files.append(f"{stem}.mp4")
         return entry | {"files": files + self.stills.get(artefact.name, [])}
@@ -238,6 +242,17 @@ class _Run:
             files.append(f"{stem}.npz")
             entry |= {"shape": list(maps.maps.shape), "dtype": str(maps.maps.dtype)}
         return entry | {"files": files}
+
+
+def _best(artefact: Scores) -> list[dict[str, Any]]:
+    """The highest scores, with what each was before the edits where that is known."""
+    names = artefact.labels or tuple(map(str, range(len(artefact.scores))))
+    before = artefact.before
+    return [
+        {"label": names[i], "score": float(artefact.scores[i])}
+        | ({} if before is None else {"before": float(before[i])})
+        for i in np.argsort(-artefact.scores, kind="stable")[:BEST].tolist()
+    ]
 
 
 def _is_ground(artefact: Artefact) -> bool:

@@ -195,11 +195,13 @@ def hypercolumn(artefact: Hypercolumn) -> Drawing:
 
 
 def scores(artefact: Scores) -> Drawing:
-    """Horizontal bars with labels and numbers, at most 40 of them."""
+    """Horizontal bars with labels and numbers, at most 40; hollow ones are those before an edit."""
     values = np.asarray(artefact.scores, np.float64)
+    before = np.full(len(values), np.nan) if artefact.before is None else artefact.before
     names = list(artefact.labels) or [str(i) for i in range(len(values))]
     shown = min(len(values), _MOST_BARS)
-    finite = values[np.isfinite(values)]
+    both = np.concatenate([values, before])
+    finite = both[np.isfinite(both)]
     ends = (0.0, 1.0) if artefact.probability or not finite.size else (
         min(0.0, float(finite.min())), max(0.0, float(finite.max()))
     )  # fmt: skip
@@ -207,7 +209,7 @@ def scores(artefact: Scores) -> Drawing:
     more = len(values) - shown
     drawing = Drawing(_WIDTH, 22.0 * shown + (38 if more else 16))
     left = 16 + min(240.0, max((text_width(n) for n in names[:shown]), default=0.0))
-    right = drawing.width - 72
+    right = drawing.width - (72 if artefact.before is None else 150)
     zero = left + (0 - low) / (high - low) * (right - left)
     for i in range(shown):
         y, value = 8 + 22.0 * i, values[i]
@@ -217,7 +219,14 @@ def scores(artefact: Scores) -> Drawing:
             tint = LINES[0] if value >= 0 else LINES[1]
             drawing.add(Rect(min(zero, at), y + 2, max(abs(at - zero), 1.0), 15, tint))
         end = max(at, zero) if np.isfinite(value) else zero
-        drawing.add(Label(end + 5, y + 14, number(float(value)), MUTED, 11))
+        words = number(float(value))
+        if np.isfinite(before[i]):
+            was = left + (np.clip(before[i], low, high) - low) / (high - low) * (right - left)
+            x1, x2, top, foot = min(zero, was), max(zero, was), y + 0.5, y + 18.5
+            outline = [(x1, top), (x2, top), (x2, foot), (x1, foot), (x1, top)]
+            drawing.add(Line(outline, LINES[3], 1.5))
+            end, words = max(end, was), f"{words} (was {number(float(before[i]))})"
+        drawing.add(Label(end + 5, y + 14, words, MUTED, 11))
     drawing.add(Line([(zero, 4), (zero, 10 + 22 * shown)], MUTED))
     if more:
         drawing.add(Label(left, 22.0 * shown + 28, f"… and {more} more", MUTED, 11))
