@@ -77,6 +77,12 @@ class Capture:
         self._root = Affine(approximate=True)
         self._sweep_handles: list[RemovableHandle] = []
         self.surgery = Surgery()
+        self._modules: list[tuple[str, nn.Module, bool]] = []
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """Note the modules: walking through them all takes longer than hooking them."""
+        self._modules = [(n, m, not _has_children(m)) for n, m in self.network.named_modules()]
 
     def check(self, names: Sequence[str]) -> None:
         """Raise UnknownPoint for a name that is no module."""
@@ -103,15 +109,15 @@ class Capture:
             return
         self._release()
         self._wanted = wanted
-        modules = dict(self.network.named_modules())
-        for module in modules.values():
-            if not _has_children(module):
+        for _, module, leaf in self._modules:
+            if leaf:
                 self._handles.append(module.register_forward_pre_hook(self._enter))
-        if len(modules) == 1:  # no module inside: only the graph tells where its backward is
+        if len(self._modules) == 1:  # no module inside: only the graph tells where its backward is
             self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
         for name in names:
-            if name not in modules:
+            module = _module(self.network, name)
+            if module is None:
                 continue
             point = _Point(
                 name,
@@ -120,7 +126,7 @@ class Capture:
                 name in keep,
             )
             self._points[name] = point
-            hook = modules[name].register_forward_hook(self._reader(point), prepend=False)
+            hook = module.register_forward_hook(self._reader(point), prepend=False)
             self._handles.append(hook)
         keys = {(v.point, v.call, v.sample) for v in wanted[0]} | {(p, -1, 0) for p in keep}
         if forget:
@@ -142,8 +148,9 @@ class Capture:
             return
         self.seen = {}
         self._places = {}
-        for name, module in self.network.named_modules():
-            hook = module.register_forward_hook(self._sweeper(name, leaf=not _has_children(module)))
+        self._look_around()  # an engine may have put another module in place of one
+        for name, module, leaf in self._modules:
+            hook = module.register_forward_hook(self._sweeper(name, leaf=leaf))
             self._sweep_handles.append(hook)
         self.sweep_seconds = time.perf_counter() - begun
 
@@ -324,11 +331,13 @@ class Capture:
         if self._cancelled():
             raise Cancelled
         x = args[0] if args else None
+        if not isinstance(x, Tensor):
+            return
         # Not on leaves of the graph: an optimised canvas outlives the run, and so would the hooks.
-        if isinstance(x, Tensor) and x.requires_grad and not x.is_leaf:
+        if x.requires_grad and not x.is_leaf:
             x.register_hook(self._stop_gradient)  # type: ignore[no-untyped-call]
-        affine = placed(x) if isinstance(x, Tensor) else None
-        if affine is not None and isinstance(x, Tensor):
+        affine = placed(x)
+        if affine is not None:
             self._root = affine
             if self._sweep_handles:
                 self._geometry.enter(x)
@@ -370,6 +379,13 @@ def hook_count(network: nn.Module) -> int:
     """Hooks of every sort that are on the network's modules now."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
+
+
+def _module(network: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return network.get_submodule(name)
+    except AttributeError:  # a view of an artefact, or of another network
+        return None
 
 
 def _has_children(module: nn.Module) -> bool:
