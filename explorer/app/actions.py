@@ -161,6 +161,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("layouts", "Restore layout", menu="View", icon="stack", submenu=True),
     Action("layout-reset", "Reset layout", (), "View", "reset",
            "Put every dock back where it started"),
+    Action("next-dock", "Next dock", ("F6",), "View", "chevron-right",
+           "Put the keyboard into the next dock", ruled=True),
+    Action("previous-dock", "Previous dock", ("Shift+F6",), "View", "chevron-left",
+           "Put the keyboard into the dock before"),
     Action("docks", "Docks", menu="View", icon="layers", submenu=True),
 
     Action("tour", "Tour", ("F1",), "Help", "help", "Six steps through the window"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QInputDialog
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from explorer.app.actions import LAYOUTS
 from explorer.app.keys import KeysOverlay
@@ -59,6 +59,8 @@ class Commanding(QObject):
             "previous-page": partial(self._turn_page, -1),
             "next-page": partial(self._turn_page, 1),
             "zoom-cycle": self._zoom,
+            "next-dock": partial(self._move_dock, forward=True),
+            "previous-dock": partial(self._move_dock, forward=False),
             "order": self._order, "scale": self._scale, "zero-unit": self._zero,
             "scale-down": partial(self._scale_unit, 0.5),
             "scale-up": partial(self._scale_unit, 2.0),
@@ -82,6 +84,10 @@ class Commanding(QObject):
         if self.palette.isVisible() and name != "palette":
             self.palette.close_palette()
         self._does[name]()
+
+    def islands(self) -> tuple[QWidget, ...]:
+        """What covers the window and keeps Tab to itself."""
+        return self.palette, self.keys, self.rebinding
 
     def offer(self, name: str, does: Callable[[], object]) -> None:
         """Say what a hidden command of the table does; it is seen and can be given from now on."""
@@ -177,6 +183,9 @@ class Commanding(QObject):
 
     def _move_layer(self, by: int) -> None:
         self._window.layers.move_by(by)
+
+    def _move_dock(self, *, forward: bool) -> None:
+        self._window.focus.move_dock(forward=forward)
 
     def _turn_page(self, by: int) -> None:
         panel = self._window.centre.panel()

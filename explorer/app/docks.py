@@ -390,6 +390,7 @@ class TabWatcher(QWidget):
         """Tell every title bar; the tab bars are Qt's own and draw a base line unless told."""
         for bar in self._window.findChildren(QTabBar):
             bar.setDrawBase(False)
+            bar.setAccessibleName("Docks: " + ", ".join(map(bar.tabText, range(bar.count()))))
         for dock in self._window.findChildren(Dock):
             tabbed = bool(self._window.tabifiedDockWidgets(dock)) and not dock.isFloating()
             dock.bar.set_tabbed(tabbed=tabbed)

@@ -77,6 +77,7 @@ class LayerView(QTreeView):
         self.setAutoScroll(False)
         self.header().setStretchLastSection(False)
         self.header().setSectionsMovable(False)
+        self.header().setAccessibleName("Columns of the layer tree")
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""

@@ -29,6 +29,7 @@ from explorer.app.drop import DropZone
 from explorer.app.edits import EditBook, EditList
 from explorer.app.engine_room import EngineRoom
 from explorer.app.engines import EngineList
+from explorer.app.focus import Focus
 from explorer.app.foreign import Foreign
 from explorer.app.headline import Headline
 from explorer.app.history import History
@@ -173,6 +174,7 @@ class Window(QMainWindow):
         self.instruments = Instruments(self)
         self.tour = Tour(self, self.find_part)
         self.commanding = Commanding(self)
+        self.focus = Focus(self, self.commanding.islands)
 
     def _dock(self, name: str, title: str, first: QWidget, *others: QWidget) -> Dock:
         dock = Dock(name, title, self)
@@ -383,7 +385,8 @@ class Window(QMainWindow):
             *docks, self.commands, self.layers, self.engines, self.knobs, self.edit_list,
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
             self.commanding.palette, self.commanding.keys, self.commanding.rebinding,
-            self.timeline, self.hint, self.tour, self.headline, self.toast, self.instruments,
+            self.focus.ring, self.timeline, self.hint, self.tour, self.headline, self.toast,
+            self.instruments,
             *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:
@@ -455,6 +458,10 @@ class Window(QMainWindow):
     def watch_docks(self, docks: Iterable[Dock]) -> None:
         """Keep the titles of new docks right."""
         self.tabs.watch(docks)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes through the window as it is read."""
+        return self.focus.move(forward=forward)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows and the like that nothing under the focus wanted belong to the commands."""

@@ -57,6 +57,7 @@ class Panel(QWidget):
         super().__init__(parent)
         self.theme = theme
         self.artefact: Artefact | None = None
+        self._body: QWidget | None = None
         self.add_group_lines: Callable[[QMenu], None] | None = None  # set by the group around it
         self.header = Header(self)
         self.colour_bar = ColourBar(self)
@@ -79,6 +80,7 @@ class Panel(QWidget):
     def set_body(self, widget: QWidget) -> None:
         """Put ``widget`` between header and footer; it takes all the room that is left."""
         self._rows.insertWidget(1, widget, 1)
+        self._body = widget
 
     def draw(self, artefact: Artefact) -> None:
         """Draw ``artefact`` in the body; every panel overrides this."""
@@ -113,6 +115,8 @@ class Panel(QWidget):
         facts, warning = self.facts(artefact), self.warning(artefact)
         self.header.show_lines(artefact.item, facts, artefact.note, warning)
         self.setAccessibleName(f"{type(artefact).__name__} {artefact.name}")
+        if self._body is not None and not self._body.accessibleName():
+            self._body.setAccessibleName(self.accessibleName())
         self.draw(artefact)
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
