@@ -18,7 +18,7 @@ from explorer.panels.map_words import caption_of, facts_of, warning_of
 from explorer.panels.maps_body import MapsBody
 from explorer.panels.mosaic import HOVER_FROM
 from explorer.panels.panel import Panel, Probed
-from explorer.panels.theme import DARK, Theme
+from explorer.panels.theme import DARK, Theme, gap_colour
 from explorer.panels.unit_page import PAGE, UnitPage, sorted_units
 from explorer.panels.wording import number_text
 from explorer.views import Handle, Order, Range, Rendered, View
@@ -316,9 +316,8 @@ class MapsPanel(Panel):
         signed = self.page is not None and self.page.rendered.signed
         name = "diverging" if signed else self.unsigned_map
         if name not in self._tables:
-            canvas = self.theme.colour("canvas")
-            gap = (canvas.red(), canvas.green(), canvas.blue())
-            self._tables[name] = colours.table(name, gap=gap)
+            gap = gap_colour(self.theme, name)
+            self._tables[name] = colours.table(name, gap=(gap.red(), gap.green(), gap.blue()))
         return self._tables[name]
 
     def _limits_shown(self) -> tuple[float, float]:

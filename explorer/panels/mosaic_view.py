@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRectF, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
 from explorer.panels.mosaic import Layout, arrange, plan
@@ -16,6 +17,7 @@ from explorer.panels.theme import Theme
 from explorer.panels.tile_marks import SelectionMarks, TileMarks
 from explorer.panels.unit_page import UnitPage, checkered
 from explorer.panels.wording import number_text
+from explorer.views import GAP
 
 
 class MosaicView(PictureView):
@@ -49,6 +51,10 @@ class MosaicView(PictureView):
         layout = self.plan_for(len(page.tiles), page.tiles.shape[1:3])
         changed = layout != self.layout_now or self.page is None
         self.page, self.layout_now = page, layout
+        if table is not self.image.lut:
+            paper = QColor(*(int(v) for v in table[GAP][:3]))
+            self.setBackground(paper)
+            self.tile_marks.paper = paper
         height, width = layout.size
         self.show_picture(self._picture(), QRectF(0, 0, width, height), table)
         if changed:

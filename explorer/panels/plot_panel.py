@@ -59,17 +59,14 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
             labelled, bare = log_ticks(low, high, LABEL_TALL * (high - low) / max(size, 1.0))
             return [(1.0, labelled), (None, bare)]
         metrics = QFontMetrics(self.style["tickFont"])
-        found: list[float] = []
-        for roomy in (1.5, 1.0, 0.0):  # at the least one label
-            for count in (10, 8, 6, 5, 4, 3, 2, 1):
-                step = round_step(low, high, count)
-                if self.whole and step != round(step):
-                    continue
-                found = ticks(low, high, count)
-                fits = size * step / (high - low) >= roomy * self._label_room(metrics, found)
-                if fits and len(found) >= (2 if roomy else 1):
-                    return [(1.0, found)]
-        return [(1.0, found)]
+        steps = [(count, round_step(low, high, count)) for count in (10, 8, 6, 5, 4, 3, 2, 1)]
+        found = [ticks(low, high, n) for n, step in steps if not self.whole or step == round(step)]
+        for roomy in (1.5, 1.0):
+            for places in found:
+                step = places[1] - places[0] if len(places) > 1 else 0.0
+                if size * step / (high - low) >= max(roomy * self._label_room(metrics, places), 1):
+                    return [(1.0, places)]
+        return [(1.0, next((places[:1] for places in reversed(found) if places), []))]
 
     def _label_room(self, metrics: QFontMetrics, places: Sequence[float]) -> float:
         """Px from one label to the next, at least."""

@@ -77,6 +77,12 @@ LIGHT = Theme(
 )  # fmt: skip
 THEMES: Mapping[str, Theme] = MappingProxyType({"dark": DARK, "light": LIGHT})
 
+#: Between the tiles of a mosaic: the canvas, except with a map that comes near to it.
+_GAPS = {
+    ("dark", "magma"): "#7C8595", ("dark", "grey"): "#2777BF",
+    ("light", "diverging"): "#0E0F12", ("light", "grey"): "#0A5FA5",
+}  # fmt: skip
+
 _KIND_WORDS = (
     ("attention", "kind_attention"), ("attn", "kind_attention"), ("softmax", "kind_attention"),
     ("norm", "kind_norm"), ("pool", "kind_pool"), ("conv", "kind_conv"),
@@ -90,6 +96,11 @@ def kind_token(kind: str) -> str:
     """The token that colours a module class: ``kind_conv`` for "Conv2d", grey for the unknown."""
     lower = kind.lower()
     return next((token for word, token in _KIND_WORDS if word in lower), "kind_linear")
+
+
+def gap_colour(theme: Theme, map_name: str) -> QColor:
+    """The colour between tiles, which can be told from every colour of the map."""
+    return QColor(_GAPS.get((theme.name, map_name), theme["canvas"]))
 
 
 def font(role: Role) -> QFont:

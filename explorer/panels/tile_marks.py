@@ -10,10 +10,12 @@ from PySide6.QtGui import QBrush, QColor, QFontMetrics, QPainter, QPen, QPixmap,
 from explorer.panels.icons import pixmap
 from explorer.panels.mosaic import LABEL_FROM, MAXIMUM_FROM, Layout
 from explorer.panels.overlays import Overlay, on_screen, two_tone
+from explorer.panels.series import contrast
 from explorer.panels.theme import Theme, font
 
 HATCH_STEP = 6  # px between lines
 ICON = 14  # px
+READABLE = 4.5  # contrast of text
 
 
 def hatch(theme: Theme) -> QBrush:
@@ -34,6 +36,7 @@ class TileMarks(Overlay):
     def __init__(self) -> None:
         super().__init__()
         self.layout: Layout | None = None
+        self.paper = self.theme.colour("canvas")  # what the labels stand on
         self.dead: Sequence[int] = ()
         self.edited: Sequence[int] = ()
         self._label: Callable[[int], str] = str
@@ -54,6 +57,13 @@ class TileMarks(Overlay):
         self.layout, self.dead, self.edited = layout, dead, edited
         self._label, self._largest = label, largest
         self.update()
+
+    def ink(self) -> QColor:
+        """The colour of labels: muted, where that can be read."""
+        muted = self.theme.colour("muted")
+        if contrast(muted, self.paper) >= READABLE:
+            return muted
+        return max((QColor("black"), QColor("white")), key=lambda c: contrast(c, self.paper))
 
     def draw(self, painter: QPainter, to_screen: QTransform) -> None:
         """Only tiles that are in view are drawn."""
@@ -79,12 +89,12 @@ class TileMarks(Overlay):
         metrics = QFontMetrics(made)
         painter.setFont(made)
         middle = Qt.AlignmentFlag.AlignVCenter
+        painter.setPen(self.ink())
         for i, rect in rects.items():
             side = min(rect.width(), rect.height())
             if side < LABEL_FROM - 1:
                 continue
             row = QRectF(rect.x() + 1, rect.y() - 16, rect.width() - 7, 16)
-            painter.setPen(self.theme.colour("muted"))
             painter.drawText(row, middle | Qt.AlignmentFlag.AlignLeft, self._label(i))
             largest = f"max {self._largest(i)}" if side >= MAXIMUM_FROM else ""
             if largest and metrics.horizontalAdvance(self._label(i) + "  " + largest) < row.width():

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
+from skimage import color
 
+from explorer import colours
 from explorer.kinds import Affine, FeatureMaps
 from explorer.panels.feature_maps import FeatureMapsPanel, rendered_from
 from explorer.panels.maps import MapsPanel
 from explorer.panels.mosaic import Layout, arrange, plan, resized, tiles_of
+from explorer.panels.series import contrast
 from explorer.panels.theme import DARK, LIGHT
 from explorer.panels.unit_page import UnitPage
 from explorer.views import GAP, NOT_FINITE, Handle, Rendered, View
@@ -531,10 +534,21 @@ def test_feature_maps_of_an_artefact_look_and_act_the_same(qtbot: Any) -> None:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda t: t.name)
-def test_gaps_have_the_colour_of_the_canvas(panel: MapsPanel, theme: Any) -> None:
-    live(panel, ramp(9) + 1)
+@pytest.mark.parametrize("name", colours.NAMES)
+def test_gaps_are_told_from_every_colour_of_the_map(
+    panel: MapsPanel, theme: Any, name: str
+) -> None:
+    live(panel, ramp(9) + 1 - (9 if name == "diverging" else 0))
     panel.set_theme(theme)
+    if name != "diverging":
+        panel.set_unsigned_map(name)
     assert panel.view.layout_now is not None
     _, _, x2, y2 = panel.view.layout_now.corners(0)
-    spot = panel.view.screen(x2 + 1, y2 - 5).toPoint()
-    assert panel.view.viewport().grab().toImage().pixelColor(spot) == theme.colour("canvas")
+    shot = panel.view.viewport().grab().toImage()
+    gap = shot.pixelColor(panel.view.screen(x2 + 1, y2 - 5).toPoint())
+    assert gap == shot.pixelColor(1, 1)  # what is round the tiles is no tile either
+    lab = [color.rgb2lab(np.array(c, float)[None] / 255) for c in
+           (colours.table(name)[:254, :3], [[gap.red(), gap.green(), gap.blue()]])]  # fmt: skip
+    assert color.deltaE_ciede2000(lab[0], lab[1]).min() >= 20  # 2 is just seen
+    ink = panel.view.tile_marks.ink()
+    assert contrast(ink, gap) >= 4.5
