@@ -6,7 +6,9 @@ import base64
 import binascii
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -69,8 +71,8 @@ class Remembered:
 class Settings:
     """Reads the file once, writes it whole.
 
-    A file that cannot be read as ours never stops a start: it is moved aside to ``NAME.broken``,
-    defaults are used, and ``message`` tells the person so.
+    A file that cannot be read as ours never stops a start: a copy is kept as ``NAME.broken``,
+    defaults are used for what is broken, and ``message`` tells the person so.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -114,75 +116,103 @@ class Settings:
             data = json.loads(self.path.read_text(encoding="utf-8"))
             if not isinstance(data, dict) or data.get("format") != FORMAT:
                 raise ValueError("it is not a settings file of this program")
-            if data.get("version") != VERSION:
-                raise ValueError(f"it has version {data.get('version')!r}, this is {VERSION}")
-            self.values = _remembered(data)
+            version = data.get("version")
+            if type(version) is not int or version < 1:
+                raise ValueError(f"it has version {version!r}, this is {VERSION}")
         except FileNotFoundError:
             return
         except OSError as error:
             self.message = f"Settings could not be read: {error.strerror or error} ({self.path})"
+            return
         except (ValueError, RecursionError) as error:
-            self._move_aside(error)
+            why = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+            self.message = f"Settings start afresh ({why}); {self._keep_aside('broken')}."
+            return
+        self.values, problems = _remembered(data)
+        if version > VERSION:
+            kept = self._keep_aside(f"version-{version}")
+            self.message = f"Settings of a newer version: what is known here was read; {kept}."
+        elif problems:
+            self.message = f"Settings: {'; '.join(problems)}; {self._keep_aside('broken')}."
 
-    def _move_aside(self, error: Exception) -> None:
-        why = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
-        aside = self.path.with_name(self.path.name + ".broken")
+    def _keep_aside(self, suffix: str) -> str:
+        """Copy the file before it is written over; returns what became of it."""
+        aside = self.path.with_name(f"{self.path.name}.{suffix}")
         try:
-            os.replace(self.path, aside)
+            shutil.copyfile(self.path, aside)
         except OSError as trouble:
-            kept = f"it could not be moved aside: {trouble.strerror or trouble}"
-        else:
-            kept = f"the old file is kept as {aside.name}"
-        self.message = f"Settings start afresh ({why}); {kept}."
+            return f"the old file could not be kept: {trouble.strerror or trouble}"
+        return f"the old file is kept as {aside.name}"
 
 
-def _remembered(data: dict[str, Any]) -> Remembered:
-    """Values out of a JSON object; a member of another shape than its default is an error."""
-    values = Remembered()
+def _remembered(data: dict[str, Any]) -> tuple[Remembered, list[str]]:
+    """Values out of a JSON object, and what is wrong with those left at their default.
+
+    Of a mapping, one bad entry (a layout, a key) is left out alone.
+    """
+    values, problems = Remembered(), list[str]()
     for f in fields(values):
         if f.name not in data:
             continue
         found, default = data[f.name], getattr(values, f.name)
         if type(found) is not type(default):
-            raise ValueError(f"{f.name!r} is no {type(default).__name__}")
-        setattr(values, f.name, _CHECKED[f.name](f.name, found) if f.name in _CHECKED else found)
-    return values
+            problems.append(f"{f.name!r} is no {type(default).__name__}")
+            continue
+        check = _CHECKED.get(f.name, _unchanged)
+        if isinstance(found, dict):
+            setattr(values, f.name, _entries(f.name, found, check, problems))
+            continue
+        try:
+            setattr(values, f.name, check(found))
+        except ValueError as error:
+            problems.append(f"{f.name!r} {error}")
+    return values, problems
 
 
-def _texts(name: str, found: Any) -> list[str]:
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ValueError(f"{name!r} is no list of texts")
+def _entries(
+    member: str, found: dict[str, Any], check: Callable[[Any], Any], problems: list[str]
+) -> dict[str, Any]:
+    good = {}
+    for name, value in found.items():
+        try:
+            good[name] = check(value)
+        except ValueError as error:
+            problems.append(f"{name!r} of {member!r} {error}")
+    return good
+
+
+def _unchanged(found: Any) -> Any:
     return found
 
 
-def _text_by_name(name: str, found: Any) -> dict[str, str]:
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise ValueError(f"{name!r} has a value that is no text")
-    return found
-
-
-def _theme(name: str, found: str) -> str:
+def _theme(found: str) -> str:
     if found not in ("dark", "light"):
-        raise ValueError(f"{name!r} is neither dark nor light")
+        raise ValueError("is neither dark nor light")
     return found
 
 
-def _dicts(name: str, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    if not all(isinstance(value, dict) for value in found.values()):
-        raise ValueError(f"{name!r} has a value that is no object")
+def _text(found: Any) -> str:
+    if not isinstance(found, str):
+        raise ValueError("is no text")
     return found
 
 
-_CHECKED: dict[str, Any] = {
-    "theme": _theme,
-    "recent": _texts,
-    "shortcuts": _text_by_name,
-    "layer": _text_by_name,
-    "knobs": _dicts,
-    "sources": lambda name, found: {k: _text_by_name(name, v) for k, v in found.items()},
-    "ticked": lambda name, found: {k: _texts(name, v) for k, v in found.items()},
-    "layouts": lambda name, found: {k: _unpacked(name, v) for k, v in found.items()},
-}
+def _texts(found: Any) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise ValueError("is no list of texts")
+    return found
+
+
+def _text_by_name(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise ValueError("is no object of texts")
+    return found
+
+
+def _object(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError("is no object")
+    return found
 
 
 def _packed(layout: Layout) -> dict[str, Any]:
@@ -193,7 +223,7 @@ def _packed(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _unpacked(name: str, found: Any) -> Layout:
+def _unpacked(found: Any) -> Layout:
     try:
         return Layout(
             base64.b64decode(found["state"], validate=True),
@@ -201,4 +231,17 @@ def _unpacked(name: str, found: Any) -> Layout:
             int(found["version"]),
         )
     except (TypeError, KeyError, ValueError, binascii.Error) as error:
-        raise ValueError(f"{name!r} has a layout that cannot be read") from error
+        raise ValueError("is a layout that cannot be read") from error
+
+
+#: What each member must be: itself, or for a mapping each of its values.
+_CHECKED: dict[str, Callable[[Any], Any]] = {
+    "theme": _theme,
+    "recent": _texts,
+    "shortcuts": _text,
+    "layer": _text,
+    "knobs": _object,
+    "sources": _text_by_name,
+    "ticked": _texts,
+    "layouts": _unpacked,
+}
