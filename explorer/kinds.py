@@ -124,7 +124,7 @@ class Artefact:
 
     def _labels(self, name: str, length: int) -> None:
         """Store labels as a tuple of str of the wanted length (or empty)."""
-        labels = tuple(str(v) for v in getattr(self, name))
+        labels = tuple(map(str, getattr(self, name)))
         if labels and len(labels) != length:
             raise KindError(
                 f"{type(self).__name__} {self.name!r}: {len(labels)} {name} for {length} values"

@@ -21,6 +21,13 @@ from explorer.params import unknown
 from explorer.views import Edit, Handle, LayerStatistics, Rendered, View
 
 
+# Leaves that take no time to speak of beside what feeds them.
+_QUICK = (
+    nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.BatchNorm1d, nn.BatchNorm2d,
+    nn.BatchNorm3d, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Tanh,
+)  # fmt: skip
+
+
 class UnknownPoint(LookupError):
     """No module of that name; the message names the near ones."""
 
@@ -77,12 +84,27 @@ class Capture:
         self._root = Affine(approximate=True)
         self._sweep_handles: list[RemovableHandle] = []
         self.surgery = Surgery()
-        self._modules: list[tuple[str, nn.Module, bool]] = []
+        self._follow = True  # in this sweep, note where the cells of each map lie
+        self._entered: list[tuple[int, ...]] = []
+        self._followed: list[tuple[int, ...]] = []
+        self.modules: list[tuple[str, nn.Module]] = []
+        self._leaves: set[str] = set()
+        self._stops: list[nn.Module] = []
         self._look_around()
 
-    def _look_around(self) -> None:
-        """Note the modules: walking through them all takes longer than hooking them."""
-        self._modules = [(n, m, not _has_children(m)) for n, m in self.network.named_modules()]
+    def _look_around(self) -> bool:
+        """Note the modules, as walking through all takes longer than hooking them; are they new?
+
+        A cancel need not look into those that take next to no time.
+        """
+        modules = list(self.network.named_modules())
+        if modules == self.modules:
+            return False
+        self.modules = modules
+        leaves = [(name, m) for name, m in modules if not _has_children(m)]
+        self._leaves = {name for name, _ in leaves}
+        self._stops = [m for i, (_, m) in enumerate(leaves) if i == 0 or not isinstance(m, _QUICK)]
+        return True
 
     def check(self, names: Sequence[str]) -> None:
         """Raise UnknownPoint for a name that is no module."""
@@ -109,10 +131,9 @@ class Capture:
             return
         self._release()
         self._wanted = wanted
-        for _, module, leaf in self._modules:
-            if leaf:
-                self._handles.append(module.register_forward_pre_hook(self._enter))
-        if len(self._modules) == 1:  # no module inside: only the graph tells where its backward is
+        for module in self._stops:
+            self._handles.append(module.register_forward_pre_hook(self._enter))
+        if len(self.modules) == 1:  # no module inside: only the graph tells where its backward is
             self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
         for name in names:
@@ -144,13 +165,18 @@ class Capture:
             handle.remove()
         self._sweep_handles = []
         if not on:
+            if self._follow:
+                self._followed = self._entered
             self.sweep_seconds += time.perf_counter() - begun
             return
         self.seen = {}
-        self._places = {}
-        self._look_around()  # an engine may have put another module in place of one
-        for name, module, leaf in self._modules:
-            hook = module.register_forward_hook(self._sweeper(name, leaf=leaf))
+        # An engine may have put another module in place of one.
+        self._follow = self._look_around() or not self._places
+        if self._follow:
+            self._places = {}
+        self._entered = []
+        for name, module in self.modules:
+            hook = module.register_forward_hook(self._sweeper(name, leaf=name in self._leaves))
             self._sweep_handles.append(hook)
         self.sweep_seconds = time.perf_counter() - begun
 
@@ -316,17 +342,18 @@ class Capture:
             before = self.seen.get(name)
             sample = _sample(x) if leaf and x.numel() else None
             self.seen[name] = Seen(tuple(x.shape), sample, before.calls + 1 if before else 1)
-            if leaf:
-                self._geometry.leave(module, args[0] if args else None, x)
-            place = self._geometry.of(x)
-            if place is not None:
-                self._places[name] = place
+            if self._follow:
+                if leaf:
+                    self._geometry.leave(module, args[0] if args else None, x)
+                place = self._geometry.of(x)
+                if place is not None:
+                    self._places[name] = place
             self.sweep_seconds += time.perf_counter() - begun
 
         return hook
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        """Before any leaf: stop here if asked to, in the backward pass too, and note where the
+        """Before a leaf: stop here if asked to, in the backward pass too, and note where the
         picture enters the network."""
         if self._cancelled():
             raise Cancelled
@@ -340,7 +367,16 @@ class Capture:
         if affine is not None:
             self._root = affine
             if self._sweep_handles:
-                self._geometry.enter(x)
+                self._enter_sweep(x)
+
+    def _enter_sweep(self, x: Tensor) -> None:
+        """A picture enters the network: of the size it had before, all maps lie where they did."""
+        size, entry = tuple(x.shape), len(self._entered)
+        self._entered.append(size)
+        if entry >= len(self._followed) or self._followed[entry] != size:
+            self._follow = True
+        if self._follow:
+            self._geometry.enter(x)
 
     def _guard(self, module: nn.Module, args: Any, out: Any) -> None:
         """Let a cancel act at every operation of the backward pass of a single module."""

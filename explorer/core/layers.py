@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -24,23 +24,26 @@ class Layer:
     calls: int = 0
 
 
-def layers_of(network: nn.Module, seen: Mapping[str, Seen]) -> list[Layer]:
-    """Every module but the root, in order of definition; ``seen`` is what a sweep noted."""
+def tree_of(modules: Sequence[tuple[str, nn.Module]]) -> list[Layer]:
+    """Every module but the root, in order of definition, before the first run."""
+    return [
+        Layer(
+            name, type(module).__name__, sum(p.numel() for p in module.parameters()), None,
+            name.count("."), next(module.children(), None) is None, None,
+        )
+        for name, module in modules
+        if name
+    ]  # fmt: skip
+
+
+def layers_of(tree: Sequence[Layer], seen: Mapping[str, Seen]) -> list[Layer]:
+    """The tree with what a sweep has noted in ``seen``."""
     rows = []
-    for name, module in network.named_modules():
-        if not name:
-            continue
-        note = seen.get(name)
+    for row in tree:
+        note = seen.get(row.name)
+        shape, calls = (note.shape, note.calls) if note else (None, 0)
+        called = (note is not None) if seen else None
         rows.append(
-            Layer(
-                name,
-                type(module).__name__,
-                sum(p.numel() for p in module.parameters()),
-                note.shape if note else None,
-                name.count("."),
-                next(module.children(), None) is None,
-                (note is not None) if seen else None,
-                note.calls if note else 0,
-            )
+            Layer(row.name, row.kind, row.parameters, shape, row.depth, row.leaf, called, calls)
         )
     return rows

@@ -23,7 +23,7 @@ from explorer.core.failures import failure_of
 from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.host import SessionHost
 from explorer.core.instruments import Bench, Instruments, Scene, Taken
-from explorer.core.layers import Layer, layers_of
+from explorer.core.layers import Layer, layers_of, tree_of
 from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
 from explorer.core.resume import Resume
@@ -109,7 +109,7 @@ class Session:
         self._runs = 0
         self._shown = (0, 0)
         self.inputs: Inputs = {}
-        self._tree: tuple[Mapping[str, Any], list[Layer]] | None = None
+        self._tree: tuple[list[tuple[str, nn.Module]], list[Layer]] | None = None
         self.lacking = False
         self.replayed: tuple[str, ...] = ()
         self._swept = 0.0
@@ -139,6 +139,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
             raise failure_of(error, self.row.name, self.device, self._capture) from None
         self.engine.network = self.network
+        self.row = replace(self.row, **self.engine.described())
         self._capture = Capture(self.network, self._cancel.is_set)
         self._below = Resume(self.network)
         self._swept, self._tree = 0.0, None
@@ -292,6 +293,8 @@ class Session:
 
         None when something they need was not captured: then a run is needed.
         """
+        if self.instruments.reading(name):
+            return None
         taken = self._taken()
         called = [p for p in self.instruments.points if p in self.capture.seen]
         if not self.instruments or not self.capture.seen or set(called) - set(taken.tensors):
@@ -403,10 +406,10 @@ class Session:
 
     def layers(self) -> list[Layer]:
         """Every module of the network, in order of definition."""
-        seen = self.capture.seen
-        if self._tree is None or self._tree[0] is not seen or self.capture.sweeping:
-            self._tree = (seen, layers_of(self.network, seen))
-        return self._tree[1]
+        modules = self.capture.modules
+        if self._tree is None or self._tree[0] is not modules:
+            self._tree = (modules, tree_of(modules))
+        return layers_of(self._tree[1], self.capture.seen)
 
     def record(self) -> dict[str, Any]:
         """Facts for run.json: engine, knobs, seed, device, versions, hashes, provenance."""
