@@ -1,4 +1,4 @@
-"""Other ways back through a ReLU: guided backpropagation and deconvolution.
+"""Other ways back through a ReLU: guided backpropagation, deconvolution, and one to start with.
 
 Springenberg et al., "Striving for Simplicity", 2015; Zeiler, Fergus, "Visualizing and Understanding
 Convolutional Networks", 2014.
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Rule = Literal["gradient", "guided", "deconvolution"]
+Rule = Literal["gradient", "guided", "deconvolution", "redirected"]
 RULES: tuple[Rule, ...] = ("gradient", "guided", "deconvolution")
 
 _aten = torch.ops.aten
@@ -28,29 +28,35 @@ _RELU: Mapping[Any, bool] = {
 class _Rectifier(torch.autograd.Function):
     """``min(max(x, 0), ceiling)``; backward lets positive gradients through alone.
 
-    Guided backpropagation keeps the mask of the ReLU itself, deconvolution does without it. Where
-    the ceiling cuts, nothing comes back in either.
+    Guided backpropagation keeps the mask of the ReLU itself, deconvolution does without it. The
+    redirected gradient is the plain one, but a ReLU that is shut can be told to open: else a unit
+    that is silent at the start of an ascent never hears of it. Where the ceiling cuts, nothing
+    comes back in any of them.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, guided: bool, ceiling: float | None, in_place: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, rule: Rule, ceiling: float | None, in_place: bool) -> Tensor:
         if in_place:
             ctx.mark_dirty(x)
             y = torch.relu_(x) if ceiling is None else F.hardtanh_(x, 0.0, ceiling)
         else:
             y = torch.relu(x) if ceiling is None else F.hardtanh(x, 0.0, ceiling)
-        mask = y > 0 if guided else None
-        if ceiling is not None:
-            below = y < ceiling
-            mask = below if mask is None else mask & below
-        ctx.save_for_backward(*(() if mask is None else (mask,)))
+        ctx.rule = rule
+        ctx.save_for_backward(
+            y > 0 if rule != "deconvolution" else None, y < ceiling if ceiling is not None else None
+        )
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gradient = gradients[0]
-        for mask in ctx.saved_tensors:
-            gradient = gradient.masked_fill(~mask, 0.0)
+        above, below = ctx.saved_tensors
+        if below is not None:
+            gradient = gradient.masked_fill(~below, 0.0)
+        if ctx.rule == "redirected":
+            return torch.where(above, gradient, F.relu(gradient)), None, None, None
+        if above is not None:
+            gradient = gradient.masked_fill(~above, 0.0)
         return F.relu(gradient), None, None, None
 
 
@@ -63,8 +69,7 @@ class Rectified(TorchFunctionMode):
 
     def __init__(self, rule: Rule, *, clipped: bool = True) -> None:
         super().__init__()
-        self._guided = rule == "guided"
-        self._plain = rule == "gradient"
+        self._rule = rule
         self._clipped = clipped
         self.count = 0
         self.clipped_count = 0
@@ -77,7 +82,7 @@ class Rectified(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        met = None if self._plain else _rectifier(func, args, kwargs)
+        met = None if self._rule == "gradient" else _rectifier(func, args, kwargs)
         if met is None:
             return func(*args, **kwargs)
         x, ceiling, in_place = met
@@ -88,7 +93,7 @@ class Rectified(TorchFunctionMode):
                 return func(*args, **kwargs)
             self.clipped_count += 1
         self.count += 1
-        return cast("Any", _Rectifier.apply)(x, self._guided, ceiling, in_place)
+        return cast("Any", _Rectifier.apply)(x, self._rule, ceiling, in_place)
 
 
 def _rectifier(
