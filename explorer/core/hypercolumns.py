@@ -42,6 +42,7 @@ class Lerp:
     def at(cls, positions: Tensor, length: int) -> Lerp:
         """Of positions (N,) in continuous cells (cell i spans i to i + 1) on ``length`` cells."""
         u = (positions.double() - 0.5).clamp(0, length - 1)
+        u = torch.where((u - u.round()).abs() < 1e-9, u.round(), u)  # rounding of the affine
         low = u.floor().clamp(max=max(0, length - 2)).long()
         return cls(low, (low + 1).clamp(max=length - 1), (u - low).float())
 
@@ -200,7 +201,7 @@ class Hypercolumns:
 
     def dot(self, vectors: Tensor) -> Tensor:
         """Inner products (k, H, W) of all hypercolumns with vectors (D, k)."""
-        parts = vectors.split(self.lengths)
+        parts = torch.split(vectors, self.lengths)
         made = [
             layer.dot(scale * part)
             for layer, part, scale in zip(self._layers, parts, self.scales, strict=True)
@@ -269,4 +270,5 @@ def _places(
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
     """Inner products (h, w) over the units of (C, h, w)."""
-    return torch.linalg.vecdot(a, b, dim=0)
+    found: Tensor = torch.linalg.vecdot(a, b, dim=0)
+    return found

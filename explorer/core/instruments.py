@@ -60,6 +60,11 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
         "Every layer with a few small maps, its histogram, dead units and saturation",
         area="bottom", icon="layers", panel="explorer.panels.overview:OverviewPanel",
     ),
+    InstrumentRow(
+        "pixel", "explorer.instruments.pixel:Pixel", "Pixel",
+        "The pixel under the mouse in every layer, what it sees, and which pixels are like it",
+        area="bottom", icon="crosshair",
+    ),
 )  # fmt: skip
 
 
