@@ -14,10 +14,11 @@ from explorer.kinds import Array, Artefact, Matrix
 from explorer.panels.matrix_view import Cell, Content, MatrixView
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.theme import DARK, SPACE_S, Theme
-from explorer.panels.wording import range_text, shape_text
+from explorer.panels.wording import number_text, range_text, shape_text
 
 Limits = tuple[float, float]
 TILES = 36  # more matrices than this are not shown side by side unless asked for
+AVERAGED_FROM = 1.05  # cells a drawn value
 CHOICES_FROM = 190  # px of height
 
 
@@ -42,6 +43,7 @@ class MatrixPanel(Panel):
         self.setFocusProxy(self.view)
         self.view.hovered.connect(self._hover)
         self.view.clicked.connect(self._click)
+        self.view.scaled.connect(self.say_lines)
 
     def facts(self, artefact: Artefact) -> str:
         """Shape, whose scale it is, range, unit."""
@@ -51,6 +53,12 @@ class MatrixPanel(Panel):
         reach = f"{range_text(low, high)} {artefact.unit}".rstrip() if artefact.values.size else ""
         parts = (shape_text(artefact.values.shape), scale, reach)
         return " · ".join(part for part in parts if part)
+
+    def caption(self, artefact: Artefact) -> str:
+        """The note, after how many cells were averaged into one where there is no room for all."""
+        factor = self.view.averaging()
+        words = f"averaged {number_text(factor, 2)} ×" if factor > AVERAGED_FROM else ""
+        return " · ".join(part for part in (words, artefact.note) if part)
 
     def draw(self, artefact: Artefact) -> None:
         """Draw the chosen matrices."""
@@ -76,7 +84,9 @@ class MatrixPanel(Panel):
                 columns=across,
             )
         )
-        self.colour_bar.show_range(table, low, high, data=extremes(artefact.values))
+        self.say_lines()  # only now is it known how much is averaged
+        data = extremes(artefact.values)
+        self.colour_bar.show_range(table, low, high, unit=artefact.unit, data=data)
         self.colour_bar.setVisible(artefact.values.size > 0)
 
     def own_limits(self, artefact: Matrix) -> Limits:

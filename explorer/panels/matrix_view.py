@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -63,10 +64,12 @@ class MatrixView(QWidget):
     Signals:
         hovered: (tile, row, column) under the mouse, None when there is none.
         clicked: (tile, row, column).
+        scaled: the size of a cell may have changed.
     """
 
     hovered = Signal(object)
     clicked = Signal(object)
+    scaled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -101,7 +104,13 @@ class MatrixView(QWidget):
     def reset_zoom(self) -> None:
         """Show all cells."""
         self.window_cells = None
+        self.scaled.emit()
         self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cells have another size."""
+        super().resizeEvent(event)
+        self.scaled.emit()
 
     def sizeHint(self) -> QSize:
         """Square-ish."""
@@ -187,16 +196,32 @@ class MatrixView(QWidget):
         last_column = min(columns, int(np.ceil(window.right())))
         part = self.content.planes[tile][row:last_row, column:last_column]
         height, width = part.shape
-        ratio = self.devicePixelRatioF()
-        shown = (
-            min(width, max(1, round(width * layout.cell[0] * ratio))),
-            min(height, max(1, round(height * layout.cell[1] * ratio))),
-        )
-        if min(layout.cell) * ratio < AVERAGE_BELOW and shown != (width, height):
+        shown = self._size_shown((height, width), layout.cell)
+        if shown != (width, height):
             part = averaged(part, shown)
         index = colours.index_of(part, self.content.low, self.content.high)
         step = width / index.shape[1], height / index.shape[0]
         return np.ascontiguousarray(index), (row, column), step
+
+    def _size_shown(self, part: tuple[int, int], cell: tuple[float, float]) -> tuple[int, int]:
+        """Width and height in values of a part (rows, columns) as it is drawn."""
+        ratio = self.devicePixelRatioF()
+        height, width = part
+        if min(cell) * ratio >= AVERAGE_BELOW:
+            return width, height
+        return (
+            min(width, max(1, round(width * cell[0] * ratio))),
+            min(height, max(1, round(height * cell[1] * ratio))),
+        )
+
+    def averaging(self) -> float:
+        """Cells along an axis that share one drawn value now; 1 where each is drawn."""
+        if not self._drawable():
+            return 1.0
+        layout = self.layout_now()
+        part = (max(1, round(layout.window.height())), max(1, round(layout.window.width())))
+        width, height = self._size_shown(part, layout.cell)
+        return max(part[1] / width, part[0] / height)
 
     def _draw_values(
         self, painter: QPainter, layout: Layout, tile: int, index: npt.NDArray[np.uint8],
@@ -382,6 +407,7 @@ class MatrixView(QWidget):
         top = min(max(window.top(), 0.0), rows - height)
         whole = width >= columns and height >= rows
         self.window_cells = None if whole else QRectF(left, top, width, height)
+        self.scaled.emit()
         self.update()
 
     def _choose(self, cell: Cell | None) -> None:

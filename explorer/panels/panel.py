@@ -92,6 +92,10 @@ class Panel(QWidget):
         shape = shape_text(next(iter(arrays.values())).shape) if arrays else ""
         return " · ".join(part for part in (shape, artefact.unit) if part)
 
+    def caption(self, artefact: Artefact) -> str:
+        """The line below the title."""
+        return artefact.note
+
     def warning(self, artefact: Artefact) -> str:
         """What is wrong with the numbers: how many are not finite."""
         bad = sum(
@@ -112,12 +116,18 @@ class Panel(QWidget):
     def show_artefact(self, artefact: Artefact) -> None:
         """Show ``artefact`` in place of the one before."""
         self.artefact = artefact
-        facts, warning = self.facts(artefact), self.warning(artefact)
-        self.header.show_lines(artefact.item, facts, artefact.note, warning)
+        self.say_lines()
         self.setAccessibleName(f"{type(artefact).__name__} {artefact.name}")
         if self._body is not None and not self._body.accessibleName():
             self._body.setAccessibleName(self.accessibleName())
         self.draw(artefact)
+
+    def say_lines(self) -> None:
+        """Renew the lines of the header."""
+        shown = self.artefact
+        if shown is not None:
+            lines = (self.facts(shown), self.caption(shown), self.warning(shown))
+            self.header.show_lines(shown.item, *lines)
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Mark the place on the input that another panel's mouse is on; None removes the mark."""

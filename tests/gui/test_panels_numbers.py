@@ -547,6 +547,26 @@ def test_a_large_matrix_is_averaged_into_its_place() -> None:
     np.testing.assert_allclose(averaged(stripes, (128, 128)), 0.5)  # not one or the other
 
 
+def test_an_averaged_matrix_says_so_and_the_probe_gives_the_true_value(show: Show) -> None:
+    values = np.random.default_rng(3).normal(size=(1000, 1000)).astype(np.float32)
+    panel = show(Matrix("m/large", values, note="made up"), (330, 340))
+    cells = panel.view.layout_now().tiles[0].width() * panel.devicePixelRatioF()
+    assert panel.header._wanted[2] == f"averaged {number_text(1000 / round(cells), 2)} × · made up"
+    heard = said(panel)
+    at = panel.view.layout_now().to_screen(0, 500.5, 250.5)
+    cell = panel.view.cell_at(at)
+    move(panel.view, at)
+    assert heard[-1].endswith(number_text(float(values[cell[1], cell[2]]), 4))
+    for _ in range(30):
+        wheel(panel.view, at, 1)
+    assert panel.view.averaging() == 1
+    assert panel.header._wanted[2] == "made up"
+    panel.reset_zoom()
+    assert panel.header._wanted[2].startswith("averaged")
+    small = show(Matrix("m/small", values[:20, :20]), (330, 340))
+    assert small.header._wanted[2] == ""
+
+
 def test_label_strides_and_extremes() -> None:
     assert [stride(p, 14) for p in (14, 10, 5, 2, 1, 0.5)] == [1, 2, 5, 10, 20, 50]
     assert extremes(np.array([NAN, 3.0, -np.inf, 1.0])) == (1.0, 3.0)
