@@ -159,6 +159,10 @@ class Looking(QObject):
         panel.gestured.connect(self.on_gesture)
         if hasattr(panel, "said"):
             panel.said.connect(self._window.say)
+        if hasattr(panel, "show_knob"):  # what was painted goes with an undo
+            for name, value in self._window.knobs.values().items():
+                panel.show_knob(name, value)
+            self._window.knobs.changed.connect(panel.show_knob)
 
     @Slot(object)
     def on_gesture(self, gesture: tuple[str, Any]) -> None:

@@ -60,6 +60,7 @@ class GroupPanel(QWidget):
         self._menus: dict[str, QToolButton] = {}
         self._laid_over: dict[str, Artefact] = {}
         self._background: Array | None = None
+        self._knobs: dict[str, Any] = {}
         self._shown: tuple[Any, ...] = ()
         self._hovered: Panel | None = None
         content = QWidget()
@@ -171,6 +172,13 @@ class GroupPanel(QWidget):
         for panel in self.panels.values():
             if panel is not self._hovered:
                 panel.show_cursor(input_xy)
+
+    @Slot(str, object)
+    def show_knob(self, name: str, value: Any) -> None:
+        """Tell every item, those to come as well, what value a knob has."""
+        self._knobs[name] = value
+        for panel in self.panels.values():
+            panel.show_knob(name, value)
 
     def set_background(self, image: Array | None) -> None:
         """The input picture (H, W, 3) that fields, boxes, masks and points lie on."""
@@ -353,6 +361,8 @@ class GroupPanel(QWidget):
         if item in order:  # another kind takes the same place
             self.panels = {name: self.panels[name] for name in order}
         self._lay_under(item, panel)
+        for name, value in self._knobs.items():
+            panel.show_knob(name, value)
         panel.artefact = artefact  # its kind and shape decide on the columns
         self._arrange()
         return panel

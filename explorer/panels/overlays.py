@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen, QTransform
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from explorer.colours import OKABE_ITO
@@ -226,6 +226,34 @@ class RectOverlay(Overlay):
         if self.words:
             top = rect.top() - 4 if rect.top() > 20 else rect.bottom() + 20
             chip(painter, QPointF(rect.left() - 3, top), self.words, ink_on(colour), colour)
+
+
+class DabsOverlay(Overlay):
+    """What is painted: discs (x, y, radius, value) in picture coordinates; a value of 0 erases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dabs: tuple[tuple[float, float, float, float], ...] = ()
+
+    def show_dabs(self, dabs: Sequence[tuple[float, float, float, float]]) -> None:
+        """Draw these and no others."""
+        if tuple(dabs) != self.dabs:
+            self.dabs = tuple(dabs)
+            self.update()
+
+    def draw(self, painter: QPainter, to_screen: QTransform) -> None:
+        """One see-through shape in the colour of edits."""
+        shape = QPainterPath()
+        shape.setFillRule(Qt.FillRule.WindingFill)  # discs that overlap are one
+        for x, y, radius, value in self.dabs:
+            disc = QPainterPath()
+            disc.addEllipse(QRectF(x - radius, y - radius, 2 * radius, 2 * radius))
+            if value > 0:
+                shape.addPath(disc)
+            else:
+                shape = shape.subtracted(disc)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillPath(to_screen.map(shape), self.theme.colour("edited", 110))
 
 
 class CursorOverlay(Overlay):

@@ -6,9 +6,10 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QByteArray, QIODevice, QPoint, QSaveFile, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QIODevice, QPoint, QSaveFile, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
@@ -131,6 +132,10 @@ class Panel(QWidget):
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Mark the place on the input that another panel's mouse is on; None removes the mark."""
+
+    @Slot(str, object)
+    def show_knob(self, name: str, value: Any) -> None:
+        """A knob has this value now, set, undone or redone; panels that show it override this."""
 
     def set_background(self, image: Array | None) -> None:
         """Take the input picture (H, W, 3) uint8; panels that draw over it override this."""

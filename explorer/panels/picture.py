@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from explorer.panels.mosaic import Layout, arrange, plan
 from explorer.panels.overlays import (
     BoxesOverlay,
     CursorOverlay,
+    DabsOverlay,
     Overlay,
     PointsOverlay,
     RectOverlay,
@@ -47,11 +49,13 @@ class PicturePanel(Panel):
         self.drawn_box = RectOverlay(dashed=True)
         self.background: Array | None = None
         self.brush_radius = 8.0  # input px
-        self._dabs: list[tuple[float, float, float, float]] = []
+        self.painted = DabsOverlay()
+        self._knobs: dict[str, Any] = {}
         self._overlays: list[Overlay] = []
         super().__init__(parent, theme=theme)
         self.add_overlay(self.cursor_mark, 100)
         self.add_overlay(self.drawn_box, 90)
+        self.add_overlay(self.painted, 80)
         self.set_body(self.view)
         self.view.hovered.connect(self._on_hover)
         self.view.clicked.connect(self._on_click)
@@ -81,8 +85,17 @@ class PicturePanel(Panel):
         gestures = artefact.gestures
         paints = "paint" in gestures or "drag" in gestures
         self.view.drag_mode = "paint" if paints else "box" if "box" in gestures else "pan"
+        self._show_painted()
         shape = Qt.CursorShape.CrossCursor if gestures else Qt.CursorShape.ArrowCursor
         self.view.viewport().setCursor(shape)
+
+    def show_knob(self, name: str, value: Any) -> None:
+        """Keep the value: what is painted stands on what a mask holds already, undone or not."""
+        self._knobs[name] = value
+        self._show_painted()
+
+    def _show_painted(self) -> None:
+        self.painted.show_dabs(self._knobs.get(self._knob("paint") or "") or ())
 
     def show_cursor(self, input_xy: XY | None) -> None:
         """Show the linked cursor at an input position."""
@@ -135,8 +148,9 @@ class PicturePanel(Panel):
         if knob := self._knob("drag"):
             self.gestured.emit((knob, (x2, y2)))
         if knob := self._knob("paint"):
-            self._dabs.append((x2, y2, self.brush_radius, 1.0))
-            self.gestured.emit((knob, tuple(self._dabs)))
+            dabs = (*self.painted.dabs, (x2, y2, self.brush_radius, 1.0))
+            self.show_knob(knob, dabs)
+            self.gestured.emit((knob, dabs))
 
 
 class TileLabels(Overlay):

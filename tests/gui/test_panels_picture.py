@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QImage
 from explorer.kinds import Affine, Boxes, Field, Image, Keypoints, Masks
 from explorer.panels import PANEL_FOR, panel_class
 from explorer.panels.fields import FieldPanel
+from explorer.panels.group import GroupPanel
 from explorer.panels.heat import field_limits, flow_picture, heat_picture, masks_picture, table_name
 from explorer.panels.marks import BoxesPanel, KeypointsPanel, MasksPanel
 from explorer.panels.panel import Panel
@@ -130,6 +131,38 @@ def test_gestures_set_their_knobs_in_input_pixels(qtbot: Any) -> None:
     assert knob == "mask"
     assert len(dabs) >= 2
     assert dabs[-1][:2] == pytest.approx((30, 10), abs=0.5)
+
+
+def test_an_undone_stroke_is_gone_and_stays_gone(qtbot: Any) -> None:
+    group = GroupPanel()
+    qtbot.addWidget(group)
+    group.resize(400, 300)
+    group.show_knob("mask", ())
+    image = np.zeros((50, 80, 3), np.uint8)
+    group.add(Image("input/photo", image, gestures={"paint": "mask"}))
+    with qtbot.waitExposed(group):
+        group.show()
+    panel = group.panels["photo"]
+    assert isinstance(panel, ImagePanel)
+    values: list[tuple[str, Any]] = []
+    group.gestured.connect(values.append)
+
+    def ink() -> Any:
+        spot = panel.view.screen(20, 10).toPoint()
+        return panel.view.viewport().grab().toImage().pixelColor(spot).name()
+
+    assert ink() == "#000000"
+    drag(qtbot, panel, (10, 10), (30, 10))
+    first = values[-1][1]
+    assert ink() != "#000000"
+    group.show_knob("mask", ())  # undone
+    assert ink() == "#000000"
+    drag(qtbot, panel, (50, 40), (70, 40))
+    second = values[-1][1]
+    assert not set(first) & set(second)
+    group.show_knob("mask", first)  # redone, then painted on
+    drag(qtbot, panel, (50, 40), (70, 40))
+    assert set(first) < set(values[-1][1])
 
 
 def test_without_a_gesture_a_click_sets_nothing(qtbot: Any) -> None:
