@@ -113,14 +113,15 @@ def _log(text: str) -> Path:
 def _window(words: list[str]) -> int:
     parser = Parser("layerscope", description=__doc__, epilog=f"verbs: {', '.join(VERBS)}")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="pictures, clips, texts, models")
-    parser.add_argument("--engine", default="", help="engine to start with")
+    parser.add_argument("--engine", default="", help="engine to start with, or a model of yours")
+    parser.add_argument("--arch", default="", help="the network that weights belong to")
     parser.add_argument("--device", default="", help="auto, cpu or cuda[:n]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--version", action="version", version=f"layerscope {__version__}")
     args = parser.parse_args(words)
     from explorer.app.start import start
 
-    return start(args.paths, engine=args.engine, device=args.device, seed=args.seed)
+    return start(args.paths, engine=args.engine, arch=args.arch, device=args.device, seed=args.seed)
 
 
 # -- list and layers
@@ -194,12 +195,12 @@ def _layer_entry(layer: Any) -> dict[str, Any]:
 
 def _open(args: argparse.Namespace) -> Session:
     """The session of MODEL, opened, with knobs, layers to capture and edits in place."""
+    from explorer.core.model_row import is_own, own_row
     from explorer.core.registry import find, table
 
-    if _is_own(args.model):
-        from explorer.core.models import own_row
-
-        row, values = own_row(args.model)
+    arch = getattr(args, "arch", "")
+    if arch or is_own(args.model):
+        row, values = own_row(args.model, arch)
     else:
         row, values = find(args.model, table()), {}
     from explorer.core.session import Session
@@ -220,10 +221,6 @@ def _open(args: argparse.Namespace) -> Session:
         if group not in row.groups:
             raise UsageError(unknown("group", group, row.groups))
     return session
-
-
-def _is_own(name: str) -> bool:
-    return ":" in name or name.endswith((".py", ".pt2"))
 
 
 def _say(text: str, fraction: float | None) -> None:
@@ -419,13 +416,16 @@ def _shot(args: argparse.Namespace) -> int:
         raise UsageError(f"--size {args.size!r}: write it as 1440x900")
     if args.out.suffix.lower() != ".png":
         raise UsageError(f"{args.out}: the picture is a PNG; name it OUT.png")
+    from explorer.core.model_row import is_own
     from explorer.core.registry import find, table
 
-    slots = find(args.engine, table()).inputs if args.engine else {"image": "image"}
+    own = args.arch or is_own(args.engine)
+    slots = find(args.engine, table()).inputs if args.engine and not own else {"image": "image"}
     paths, given = _dropped(args.inputs, slots)
     shot(
         args.out, paths, engine=args.engine, size=(int(width), int(height)),
-        theme=args.theme, layout=args.layout, values=settings(args.set), capture=args.capture,
+        arch=args.arch, theme=args.theme, layout=args.layout, values=settings(args.set),
+        capture=args.capture,
         edits=edits(args), steps=args.steps or 0, frame=args.frame, slots=given,
         device=args.device, seed=args.seed,
     )  # fmt: skip

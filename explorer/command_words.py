@@ -114,7 +114,8 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     shot = verb("shot", "a picture of the real window, without a display")
     shot.add_argument("out", type=Path, metavar="OUT.png")
     shot.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
-    shot.add_argument("--engine", default="")
+    shot.add_argument("--engine", default="", help="an engine, or a model of your own")
+    _arch(shot)
     shot.add_argument("--size", default="1440x900", metavar="WxH")
     shot.add_argument("--theme", choices=("dark", "light"), default="dark")
     shot.add_argument("--layout", default="", metavar="NAME")
@@ -143,10 +144,18 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
 
 def _model(parser: Parser) -> None:
     parser.add_argument(
-        "model", metavar="MODEL", help="engine, module:factory, file.py:factory or .pt2"
-    )
+        "model", metavar="MODEL",
+        help="engine, module:factory, file.py:factory, a program (.pt2, TorchScript), or weights",
+    )  # fmt: skip
+    _arch(parser)
     parser.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
     _settings_of(parser)
+
+
+def _arch(parser: Parser) -> None:
+    parser.add_argument(
+        "--arch", default="", metavar="MODULE:FACTORY", help="the network that weights belong to"
+    )
 
 
 def _settings_of(parser: Parser) -> None:

@@ -122,6 +122,12 @@ class Engine(Generic[P]):
     host: Host
     network: nn.Module
     provenance: str = ""  # where the weights come from, when not from the weight catalogue
+    remarks: tuple[str, ...] = ()  # what a person should know about this network, a line each
+
+    def described(self) -> Mapping[str, Any]:
+        """Fields of the catalogue row (``inputs``, ``sample``, ``points``) that are known only once
+        the network is built; the window and the command line go by them from then on."""
+        return {}
 
     def build(self, params: P) -> nn.Module:
         """Make the network and load its weights through ``self.host.weights(name)``.
@@ -192,7 +198,7 @@ def prepare(
     """
     height, width = image.shape[:2]
     target = (how.size, how.size) if isinstance(how.size, int) else how.size
-    new_h, new_w = _resized(height, width, target, how)
+    new_h, new_w = resized(height, width, target, how)
     # Inputs are read-only once they were shown; torch wants memory that it may write.
     pixels = torch.from_numpy(np.array(image, order="C")).to(device)
     x = pixels.permute(2, 0, 1).unsqueeze(0)
@@ -215,7 +221,7 @@ def prepare(
     x = (x * (how.scale / 255.0) - mean) / std
     sx, sy = width / new_w, height / new_h
     affine = Affine(sx, sy, -left * sx, -top * sy)
-    place(x, affine)
+    place(x, affine).layerscope_prepared = (image, how)  # type: ignore[attr-defined]
     return x, affine
 
 
@@ -241,7 +247,12 @@ def placed(x: Tensor) -> Affine | None:
     return getattr(x, "layerscope_affine", None)
 
 
-def _resized(
+def prepared_from(x: Tensor) -> tuple[Pixels, Preprocess] | None:
+    """The picture that `prepare` made this very tensor of, and how; a proof does it once more."""
+    return getattr(x, "layerscope_prepared", None)
+
+
+def resized(
     height: int, width: int, target: tuple[int, int] | None, how: Preprocess
 ) -> tuple[int, int]:
     if how.fit not in FITS:

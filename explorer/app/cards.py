@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Slot
 
+from explorer.app.arch_card import ArchCard
 from explorer.app.card import Card, ConsentCard, ErrorCard
 from explorer.app.docks import Dock
 from explorer.panels.wording import bytes_text
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from explorer.core.registry import Row, WeightsRow
     from explorer.panels.theme import Theme
 
-NO_ENGINE = (
-    "Its tensors have the names and shapes of no engine here. "
-    "Open the model it belongs to, as a .py or .pt2 file."
-)
 Act = Callable[[], None]
 Button = tuple[str, Act]
 
@@ -163,14 +160,25 @@ class Cards(QObject):
         self._show(self._input_dock(), card)
 
     def offer_weights(self, path: Path, targets: Sequence[tuple[Row, str]]) -> None:
-        """A weights file fits these engines, or none."""
+        """A weights file fits these engines."""
         card = Card(path.name, "box", "muted")
         names = ", ".join(dict.fromkeys(name for _, name in targets))
-        card.add_text(f"Its tensors look like {names}." if names else NO_ENGINE)
+        card.add_text(f"Its tensors look like {names}.")
         for row, name in targets[:4]:
             load = partial(self._load, path, row, name)
             card.body.addWidget(card.add_button(f"Load into {row.title}", slot=load))
         self._show(self._input_dock(), card)
+
+    def ask_arch(self, path: Path, present: str, run: Callable[[str], None]) -> None:
+        """Named tensors that fit no engine: whose are they?"""
+
+        def load(arch: str) -> None:
+            self.clear_input()
+            run(arch)
+
+        card = ArchCard(path, present, load, self.clear_input)
+        self._show(self._input_dock(), card)
+        card.field.setFocus()
 
     def consent(self, path: Path, run: Act) -> None:
         """A model file is a program."""

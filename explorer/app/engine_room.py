@@ -9,6 +9,8 @@ from PySide6.QtCore import QObject, Slot
 
 from explorer.app.slots import SlotBox
 
+OWN = ("model", "weights")  # knobs that say which network of a person's own is meant
+
 if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.core.registry import Row
@@ -87,7 +89,11 @@ class EngineRoom(QObject):
         """Ask the runner to open the engine, and open its inputs."""
         window = self._window
         row = window.row
-        values = dict(window.settings.values.knobs.get(row.name, {})) | dict(window.asked.knobs)
+        kept = dict(window.settings.values.knobs.get(row.name, {}))
+        asked = dict(window.asked.knobs)
+        if "model" in asked and any(kept.get(name, "") != asked.get(name, "") for name in OWN):
+            kept = {}  # they were set for another network
+        values = kept | asked
         window.runner.open(row, values, window.device, window.seed)
         window.sources.use(row, window.settings.values.sources.get(row.name))
 
@@ -114,6 +120,8 @@ class EngineRoom(QObject):
             return  # a newer request is under way
         from explorer.params import knobs
 
+        self._go_by(opened.row)
+
         self.opened = opened
         self.layers = opened.layers
         window.layers.set_layers(opened.layers)
@@ -132,6 +140,16 @@ class EngineRoom(QObject):
             window.edit_book.put(window.asked.edits, "edits of the command line")
         window.asked = type(window.asked)()
         window.run_inputs()
+
+    def _go_by(self, row: Row) -> None:
+        """Slots and layers worth showing of a person's own network, now that they are known."""
+        window = self._window
+        before, window.row = window.row, row
+        window.rows[row.name] = row
+        if row.inputs != before.inputs and self.slots is not None:
+            self.slots.set_row(row)
+            self.slots.set_theme(window.theme)
+            window.sources.use(row, window.settings.values.sources.get(row.name))
 
     @Slot(object)
     def on_layers(self, layers: Any) -> None:

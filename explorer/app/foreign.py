@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from explorer.core.model_row import NAME, own_row
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
@@ -28,13 +30,11 @@ class Foreign(QObject):
     """Looks into weights in the reading thread; asks before any code of a model file runs."""
 
     _recognised = Signal(object)
-    _described = Signal(object)  # (Row, knobs) of a model file
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
         self._recognised.connect(self._offer, Qt.ConnectionType.QueuedConnection)
-        self._described.connect(self._open_described, Qt.ConnectionType.QueuedConnection)
 
     def weights(self, path: Path) -> None:
         """Find out what the tensors of a file fit, then offer to load them there."""
@@ -45,21 +45,10 @@ class Foreign(QObject):
         """A model file is a program: say so, and open it only when told to."""
         self._window.cards.consent(path, partial(self.open_model, path))
 
-    def open_model(self, path: Path) -> None:
-        """Open a model file as an engine of its own. Its code runs from here on."""
-        self._window.sources.later(partial(self._describe_model, path))
-
-    def _describe_model(self, path: Path) -> None:
-        """In the reading thread: this imports torch, but nothing of the file yet."""
-        from explorer.core.models import own_row
-
-        self._described.emit(own_row(str(path)))
-
-    @Slot(object)
-    def _open_described(self, described: tuple[Row, dict[str, Any]]) -> None:
-        if self._window.closing:
-            return
-        row, knobs = described
+    def open_model(self, path: Path, arch: str = "") -> None:
+        """Open a model file as an engine of its own, or a file of weights in the network that
+        ``arch`` names. Code runs from here on, in the runner's thread."""
+        row, knobs = own_row(str(path), arch)
         self._window.rows[row.name] = row
         self._window.engines.set_rows(self._window.rows, {})
         self._window.ask(knobs)
@@ -88,7 +77,18 @@ class Foreign(QObject):
             self._window.cards.input_refused(found.path.name, found.error, None)
             return
         targets = [(row, name) for name in found.names for row in self._users(name)]
-        self._window.cards.offer_weights(found.path, targets)
+        if targets:
+            self._window.cards.offer_weights(found.path, targets)
+        else:
+            self._window.cards.ask_arch(
+                found.path, self._present_arch(), partial(self.open_model, found.path)
+            )
+
+    def _present_arch(self) -> str:
+        """The network that is open now, when it is a person's own: its weights may be meant."""
+        if self._window.row.name != NAME:
+            return ""
+        return str(self._window.knobs.values().get("model", ""))
 
     def _users(self, name: str) -> list[Row]:
         """Engines that use these weights."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QEventLoop, QObject, QTimer, Slot
 
-from explorer.core.registry import find, table
+from explorer.core.model_row import chosen
+from explorer.core.registry import table
 from explorer.params import unknown
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def shot(
     paths: Sequence[str] = (),
     *,
     engine: str = "",
+    arch: str = "",
     size: tuple[int, int] = (1440, 900),
     theme: str = "dark",
     layout: str = "",
@@ -56,6 +58,7 @@ def shot(
     Args:
         out: a PNG; written whole or not at all.
         paths: dropped on the window. Without one the engine's own sample runs.
+        engine: its name, or a model of one's own; ``arch`` is the network of a file of weights.
         layout: a named arrangement that was saved in the window.
         values: knobs by name, typed or as text. ``capture``: layers to tick.
         steps: stop after so many steps of a run (0: when it ends, or after 20 s).
@@ -80,9 +83,8 @@ def shot(
         settings.values.layouts = dict(Settings().values.layouts)
         settings.values.theme, settings.values.hint_seen = theme, True
         rows = table()
-        if engine:
-            find(engine, rows)
-        asked = Asked(dict(values or {}), tuple(capture), tuple(edits))
+        engine, paths, knobs = chosen(engine, arch, paths, rows)
+        asked = Asked({**knobs, **(values or {})}, tuple(capture), tuple(edits))
         window = Window(
             settings=settings,
             rows=rows,

@@ -168,23 +168,34 @@ class SlotBox(QWidget):
 
     def __init__(self, row: Row, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
         self.rows: dict[str, SlotRow] = {}
+        self.set_row(row)
+
+    def set_row(self, row: Row) -> None:
+        """Show the slots of an engine in place of those before."""
+        while self._column.count():
+            item = self._column.takeAt(0)
+            old = item.widget() if item is not None else None
+            if old is not None:
+                old.hide()
+                old.deleteLater()
+        self.rows = {}
         for slot, kind in row.inputs.items():
             made = SlotRow(slot, kind, sample=slot in row.sample, parent=self)
             made.dropped.connect(self.dropped)
             made.wanted.connect(self.wanted)
             made.typed.connect(self.typed)
-            column.addWidget(made)
+            self._column.addWidget(made)
             self.rows[slot] = made
         if not row.inputs:
             label = QLabel("No input: this engine makes its own pictures.\nTurn its knobs.", self)
             label.setProperty("role", "muted")
             label.setContentsMargins(8, 8, 8, 8)
             label.setWordWrap(True)
-            column.addWidget(label)
+            self._column.addWidget(label)
 
     def show_source(self, source: Source) -> None:
         """Show what is in one slot."""

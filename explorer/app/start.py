@@ -71,12 +71,20 @@ def application(theme: str = "dark") -> QApplication:
     return app
 
 
-def start(paths: Sequence[str] = (), *, engine: str = "", device: str = "", seed: int = 0) -> int:
+def start(
+    paths: Sequence[str] = (),
+    *,
+    engine: str = "",
+    arch: str = "",
+    device: str = "",
+    seed: int = 0,
+) -> int:
     """Open the window and stay until it is closed; returns the exit code.
 
     Args:
         paths: dropped on the window, as it were, in this order.
-        engine: which to open; the last one, or the first of the catalogue, when empty.
+        engine: which to open, or a model of one's own; the last one, or the first of the catalogue,
+            when empty. ``arch``: the network of weights that ``engine`` or the first path names.
         device: auto, cpu, cuda or cuda:N; what was chosen last when empty.
         seed: of the network's random numbers.
 
@@ -88,17 +96,18 @@ def start(paths: Sequence[str] = (), *, engine: str = "", device: str = "", seed
         sys.stderr.write(f"layerscope: {why}\n")
         return EXIT_NO_DISPLAY
     from explorer.app.settings import Settings
-    from explorer.core.registry import find, table
+    from explorer.core.model_row import chosen
+    from explorer.core.registry import table
 
     rows = table()
-    if engine:
-        find(engine, rows)
+    engine, paths, knobs = chosen(engine, arch, paths, rows)
     settings = Settings()
     app = application(settings.values.theme)
-    from explorer.app.window import Window
+    from explorer.app.window import Asked, Window
 
     window = Window(
-        settings=settings, rows=rows, engine=engine, paths=paths, device=device, seed=seed
-    )
+        settings=settings, rows=rows, engine=engine, paths=paths, device=device, seed=seed,
+        asked=Asked(knobs),
+    )  # fmt: skip
     window.show()
     return app.exec()

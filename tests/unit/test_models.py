@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from explorer.cli import main
 from explorer.core.media import sample_inputs
-from explorer.core.models import open_model, own_row, parts
+from explorer.core.model_files import open_model
+from explorer.core.model_row import own_row, parts
 from explorer.core.session import EngineFailed, Session
 from explorer.engine import EngineError
-from explorer.kinds import Artefact, FeatureMaps, Image, Matrix, Scores
+from explorer.kinds import Artefact, FeatureMaps, Image, Matrix, Scores, Text
 from explorer.views import View
 
 NET = """
@@ -185,7 +186,7 @@ class Net(nn.Module):
         ("(logits, maps)", {"output/result 0": Scores, "output/result 1": FeatureMaps}),
         ("{'out': maps, 'aux': [tokens]}", {"output/out": FeatureMaps, "output/aux 0": Matrix}),
         ("{'': maps}", {"output/result": FeatureMaps}),
-        ("SimpleNamespace(last_hidden_state=tokens)", {"output/result": Matrix}),
+        ("SimpleNamespace(last_hidden_state=tokens)", {"output/last_hidden_state": Matrix}),
         ("(logits, None, 'word')", {"output/result 0": Scores}),
     ],
 )
@@ -194,6 +195,7 @@ def test_every_tensor_of_the_result_is_shown_as_what_it_is(
 ) -> None:
     made = shown(saved(tmp_path, returning(expression)), size=32)
     assert isinstance(made.pop("input/picture"), Image)
+    assert isinstance(made.pop("input/model"), Text)
     assert {name: type(a) for name, a in made.items()} == wanted
 
 
@@ -215,11 +217,13 @@ def test_a_result_without_a_tensor_is_refused(tmp_path: Path) -> None:
         shown(saved(tmp_path, returning("'nothing'")), size=32)
 
 
-def test_a_network_of_one_channel_fails_until_it_is_told(tmp_path: Path) -> None:
+def test_a_network_of_one_channel_gets_one_and_says_what_is_wrong_with_three(
+    tmp_path: Path,
+) -> None:
     spec = saved(tmp_path, "from torch import nn\nmodel = nn.Conv2d(1, 2, 3)")
-    with pytest.raises(EngineFailed, match=r"expected input.* 1 channels"):
-        shown(spec, size=32)
-    maps = shown(spec, size=32, channels=1)["output/result"]
+    with pytest.raises(EngineFailed, match=r"expected input.* 1 channels.* 1 × 3 × 32 × 32"):
+        shown(spec, size=32, channels=3)
+    maps = shown(spec, size=32)["output/result"]
     assert isinstance(maps, FeatureMaps)
     assert maps.maps.shape == (2, 30, 30)
 
@@ -234,6 +238,7 @@ def test_normalisation_gives_the_range_it_names(
         saved(tmp_path, "from torch import nn\nmodel = nn.Identity()"),
         size=64,
         normalise=normalise,
+        show="maps",
     )["output/result"]
     assert isinstance(maps, FeatureMaps)
     assert low <= maps.maps.min() < low + 0.25 * (high - low)
