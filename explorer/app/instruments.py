@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.panels.group import GroupPanel
     from explorer.panels.theme import Theme
+    from explorer.views import Frame
 
 FOLLOWED = ("cursor", "layer", "unit")  # knobs of these names follow the window
+WIDE = 540  # px: a list of layers with all that is told of them
 
 
 class InstrumentDock(Dock):
@@ -28,6 +31,7 @@ class InstrumentDock(Dock):
         super().__init__(f"inspect:{row.name}", row.title, window)
         self.row = row
         self.group: GroupPanel | None = None
+        self.rows: Any = None  # a panel of the instrument's own, for rows of layers
         self.knobs = KnobsPanel(window.history)
         self.knobs.setAccessibleName(f"Knobs of {row.title}")
         self.fold = QToolButton()
@@ -51,8 +55,9 @@ class InstrumentDock(Dock):
         """Tint title bar, knobs and panels."""
         super().set_theme(theme)
         self.knobs.set_theme(theme)
-        if self.group is not None:
-            self.group.set_theme(theme)
+        for panel in (self.group, self.rows):
+            if panel is not None:
+                panel.set_theme(theme)
 
     @Slot(bool)
     def _folded(self, opened: bool) -> None:
@@ -75,6 +80,7 @@ class Instruments(QObject):
         self._followed: dict[str, Any] = {}
         runner = window.runner
         runner.laid.connect(self.on_laid, Qt.ConnectionType.QueuedConnection)
+        runner.opened.connect(self.on_opened, Qt.ConnectionType.QueuedConnection)
         window.centre.current_changed.connect(self._on_layer)
         window.centre.unit_selected.connect(self._on_unit)
 
@@ -122,12 +128,40 @@ class Instruments(QObject):
         from explorer.panels.group import GroupPanel
 
         for name, dock in self.docks.items():
+            if dock.row.panel and dock.rows is None:
+                self._add_rows(dock)
+            if not dock.row.groups:
+                continue
             if dock.group is None:
                 dock.group = GroupPanel(dock, theme=self._window.theme)
                 dock.group.setAccessibleName(dock.row.title)
                 self._window.looking.connect_panel(dock.group)
                 dock.fill(dock.group)
             self._window.presenter.groups[PREFIX + name] = dock.group
+
+    def _add_rows(self, dock: InstrumentDock) -> None:
+        """The panel of an instrument that tells of layers, one row each."""
+        module, _, cls = dock.row.panel.partition(":")
+        panel = getattr(importlib.import_module(module), cls)(dock, theme=self._window.theme)
+        panel.chosen.connect(self._window.looking.on_chosen)
+        if hasattr(panel, "visible_changed"):
+            panel.visible_changed.connect(self._window.runner.set_visible)
+        self._window.looking.connect_panel(panel)
+        dock.rows = panel
+        dock.fill(panel)
+
+    def show_frame(self, frame: Frame) -> None:
+        """Rows of layers, to the panels that show them."""
+        for dock in self.docks.values():
+            if dock.rows is not None:
+                dock.rows.show_frame(frame)
+
+    @Slot(object)
+    def on_opened(self, _opened: Any) -> None:
+        """Another network: its layers are still to come."""
+        for dock in self.docks.values():
+            if dock.rows is not None:
+                dock.rows.clear()
 
     def follow(self, knob: str, value: Any) -> None:
         """Tell the instruments where the mouse is, or which layer or unit is looked at."""
@@ -173,11 +207,19 @@ class Instruments(QObject):
                            if engine.area(g) == dock.row.area and g != "input"), None)  # fmt: skip
         if beside is None and dock.row.area == "right":
             beside = self._window.knobs_dock
+        if beside is None and dock.row.area == "left":
+            beside = self._window.layers_dock
         if beside is not None:
             self._window.tabifyDockWidget(beside, dock)
+        if dock.row.area == "left":  # a list of rows wants more room than a tree of names
+            room = min(WIDE, self._window.width() * 2 // 5)
+            self._window.resizeDocks([dock], [room], Qt.Orientation.Horizontal)
 
     @Slot(str)
     def _on_layer(self, name: str) -> None:
+        for dock in self.docks.values():
+            if dock.rows is not None:
+                dock.rows.set_current(name)
         self.follow("layer", name)
 
     @Slot(object)

@@ -77,6 +77,8 @@ class Presenter(QObject):
         window.centre.show_rendered(frame.rendered)
         if frame.statistics:
             window.layers.show_statistics(frame.statistics)
+        if frame.rows or frame.differences:
+            window.instruments.show_frame(frame)
         self._mark(stale)
         self.frames += 1
         self.draw_ms = 1e3 * (time.perf_counter() - begun)

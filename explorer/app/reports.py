@@ -66,10 +66,13 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
     """The newer frame, with what a waiting one of the same run showed and the newer does not.
 
     A step may yield some artefacts only (the style picture at step 0, the canvas at each): a
-    window that was too slow for the first must see it all the same.
+    window that was too slow for the first must see it all the same. Rows of the overview come in
+    turns, so those of an earlier run are kept until a newer one comes.
     """
+    fresh = {row.name for row in newer.rows}
+    rows = (*(row for row in waiting.rows if row.name not in fresh), *newer.rows)
     if waiting.run != newer.run:
-        return newer
+        return replace(newer, rows=rows) if waiting.rows else newer
     names = {a.name for a in newer.artefacts}
     views = {r.view for r in newer.rendered}
     return replace(
@@ -78,6 +81,8 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
         rendered=(*(r for r in waiting.rendered if r.view not in views), *newer.rendered),
         statistics=newer.statistics or waiting.statistics,
         milliseconds=newer.milliseconds or waiting.milliseconds,
+        rows=rows,
+        differences=newer.differences or waiting.differences,
     )
 
 

@@ -68,6 +68,7 @@ class Runner(QThread):
         self._again = False
         self._due = False
         self._frozen = False
+        self._visible: tuple[str, ...] = ()
         self._paused = False
         self._one_step = False
         self._busy = False
@@ -151,6 +152,12 @@ class Runner(QThread):
             if not waiting:
                 self._jobs.append(self._lay)
                 self._wake.notify()
+
+    def set_visible(self, layers: tuple[str, ...]) -> None:
+        """Which layers of the overview are on the screen; they are refreshed first."""
+        self._visible = layers
+        if self._session is not None:
+            self._session.visible = layers
 
     def study(self, name: str) -> None:
         """Run the passes of an instrument that is laid on, on the present inputs."""
@@ -339,6 +346,7 @@ class Runner(QThread):
         if session is None:
             return
         clip = clip_of(source.inputs)
+        session.visible, session.hurried = self._visible, source.playing and clip is not None
         if clip is None:
             source.playing = False
             self._deliver(session, session.run(source.inputs))

@@ -41,7 +41,8 @@ class InstrumentRow:
     Attributes:
         instrument: ``module:Class``. ``area``: where its dock first stands.
         study: it runs passes of its own, when asked to.
-        panel: ``module:Class`` of what shows its rows; artefacts go to panels of their kinds.
+        panel: ``module:Class`` of what shows its rows. ``groups``: it yields artefacts, too, which
+            go to panels of their kinds.
     """
 
     name: str
@@ -52,13 +53,15 @@ class InstrumentRow:
     icon: str = "search"
     study: bool = False
     panel: str = ""
+    groups: bool = True
 
 
 INSTRUMENTS: tuple[InstrumentRow, ...] = (
     InstrumentRow(
         "overview", "explorer.instruments.overview:Overview", "All layers",
         "Every layer with a few small maps, its histogram, dead units and saturation",
-        area="bottom", icon="layers", panel="explorer.panels.overview:OverviewPanel",
+        area="left", icon="layers", panel="explorer.panels.overview:OverviewPanel",
+        groups=False,
     ),
     InstrumentRow(
         "pixel", "explorer.instruments.pixel:Pixel", "Pixel",
@@ -143,10 +146,12 @@ class Instrument(Generic[P]):
     Class attributes:
         name: as in the table. ``Params``: the frozen dataclass of its knobs; ones called
             ``cursor`` (a point in input pixels), ``layer`` and ``unit`` follow the window.
+        reads: it has `readers`, so that a change of its knobs needs a run.
     """
 
     name: ClassVar[str]
     Params: ClassVar[type[Any]]
+    reads: ClassVar[bool] = False
 
     def points(self, params: P, layers: Sequence[Layer]) -> tuple[str, ...]:
         """Modules whose outputs it needs; shapes are None before the first run."""
@@ -199,6 +204,10 @@ class Instruments:
     def params(self, name: str) -> Any:
         """The knobs in force of an instrument that is laid on."""
         return self._laid[name].params
+
+    def reading(self, only: str = "") -> bool:
+        """Whether any (or this one) of those laid on sees nothing without a run."""
+        return any(la.instrument.reads for n, la in self._laid.items() if only in ("", n))
 
     def lay_on(self, name: str, values: Mapping[str, Any], layers: Sequence[Layer]) -> None:
         """Lay an instrument on, or change its knobs.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 FIRST_GUESS = 0.1  # ms: cost of a layer that was never read
 TURN = 0.25  # share of a budget that is kept for those that nobody looks at
 CHANGED = 0.05  # relative change between two looks from which on a layer counts as changed
-PATIENCE = 3  # attempts after which a layer that was not called no longer holds back others
+PATIENCE = 3  # passes after which a layer that was not called no longer holds back others
+IDLE = 64  # attempts without any reading that count as a pass: most are yields without a network
 
 
 @dataclass(slots=True)
@@ -33,6 +34,8 @@ class Schedule:
         self._entries: dict[str, _Entry] = {}
         self._pending: dict[str, None] = {}
         self._attempt = 0
+        self._idle = 0
+        self._all = False
 
     def fit(self, names: Iterable[str]) -> None:
         """Take these layers, in this order; what is known of those that stay is kept."""
@@ -52,11 +55,18 @@ class Schedule:
             visible: layers on the screen.
         """
         self._attempt += 1
+        self._idle += 1
+        if self._all and budget is not None:
+            self._pending = {}  # left over from a pass that took all
+        self._all = budget is None
         if budget is None:
             for entry in self._entries.values():
                 entry.asked = self._attempt
             self._pending = dict.fromkeys(self._entries)
             return tuple(self._pending)
+        if self._pending and 1 < self._idle <= IDLE:
+            return tuple(self._pending)  # nothing has run since
+        self._idle = 1
         left = budget
         for name in self._pending:
             entry = self._entries[name]
@@ -81,6 +91,7 @@ class Schedule:
 
     def read(self, name: str, milliseconds: float, change: float) -> None:
         """A layer was read: what that took, and by how much it had changed, relative to before."""
+        self._idle = 0
         self._pending.pop(name, None)
         entry = self._entries.get(name)
         if entry is not None:

@@ -124,6 +124,7 @@ class Overview(Instrument[OverviewParams]):
 
     name = "overview"
     Params: ClassVar[type[Any]] = OverviewParams
+    reads = True
 
     def __init__(self) -> None:
         self.schedule = Schedule()

@@ -92,6 +92,7 @@ class Asked:
     opened: list[str] = field(default_factory=list)
     instruments: list[Any] = field(default_factory=list)
     studies: list[str] = field(default_factory=list)
+    visible: list[tuple[str, ...]] = field(default_factory=list)
     values: list[dict[str, Any]] = field(default_factory=list)
     runs: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     knobs: list[dict[str, Any]] = field(default_factory=list)
@@ -155,6 +156,9 @@ class FakeRunner(QObject):
 
     def set_instrument(self, name: str, values: dict[str, Any] | None) -> None:
         self.asked.instruments.append((name, values))
+
+    def set_visible(self, layers: tuple[str, ...]) -> None:
+        self.asked.visible.append(layers)
 
     def study(self, name: str) -> None:
         self.asked.studies.append(name)
