@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from explorer.panels.unit_page import PAGE
 from explorer.panels.wording import bytes_text, percent_text, range_text
 from explorer.views import Rendered
 
@@ -45,7 +46,7 @@ def facts_of(rendered: Rendered) -> str:
     return " · ".join(parts)
 
 
-def caption_of(rendered: Rendered, order: str, *, pages: int = 1, page: int = 0) -> str:
+def caption_of(rendered: Rendered, order: str, *, pages: int = 1, first: int = 0) -> str:
     """How it is ordered and scaled, which sample and call, and what else bears on the picture."""
     view = rendered.view
     parts = []
@@ -59,13 +60,22 @@ def caption_of(rendered: Rendered, order: str, *, pages: int = 1, page: int = 0)
         call = rendered.calls - 1 if view.call < 0 else view.call
         parts.append(f"call {call} of {rendered.calls}")
     if pages > 1:
-        parts.append(f"page {page + 1} of {pages}")
+        parts.append(_part(rendered, pages, first))
     if rendered.reduced > 1:
         parts.append(f"averaged {rendered.reduced}×")
     if rendered.edited:
         parts.append("edited")
     parts.append(bytes_text(math.prod(rendered.shape) * _width(rendered.dtype)))
     return " · ".join([*parts, *rendered.notes])
+
+
+def _part(rendered: Rendered, pages: int, first: int) -> str:
+    """Which of the units, by their place in the order: ``page 2 of 3``, ``700 … 1723 of 2500``."""
+    shown = len(rendered.order)
+    count = len(rendered.statistics.unit_high)
+    if first % PAGE == 0 or shown == count:
+        return f"page {first // PAGE + 1} of {pages}"
+    return f"{first} … {first + shown - 1} of {count}"
 
 
 def warning_of(rendered: Rendered) -> str:

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -56,7 +56,7 @@ class MapsPanel(Panel):
         self.range: Range = "layer"
         self.frozen_limits = (0.0, 1.0)
         self.unsigned_map = "viridis"
-        self.page_number = 0
+        self.first = 0  # place in the order of the first unit shown, of a layer in pages
         self.selected: int | None = None
         self.page: UnitPage | None = None
         self._hovered: tuple[int, int, int] | None = None  # unit, y, x
@@ -80,7 +80,7 @@ class MapsPanel(Panel):
         """Show the capture point ``name`` from now on; "" shows the empty state."""
         if name == self.point:
             return
-        self.point, self.page_number, self.page = name, 0, None
+        self.point, self.first, self.page = name, 0, None
         self.select(None)
         self.colour_bar.hide()
         self.strip.hide()
@@ -113,7 +113,7 @@ class MapsPanel(Panel):
         old = self.page.rendered if self.page is not None else None
         first = old is None or (old.shape, old.kind) != (rendered.shape, rendered.kind)
         self.point = rendered.view.point
-        self.page = UnitPage.of(rendered, self.page_number)
+        self.page = UnitPage.of(rendered, self.first // PAGE)
         again = first or old is None or old.view != rendered.view
         if self.body.currentWidget() is not self.body.content:
             self.body.setCurrentWidget(self.body.content)
@@ -172,7 +172,7 @@ class MapsPanel(Panel):
             unit = max(0, min(unit, self.page.count - 1))
             if self.page.position_of(unit) is None:
                 place = int(np.flatnonzero(sorted_units(self.page.numbers, self.order) == unit)[0])
-                self.turn_page(place // PAGE - self.page_number)
+                self.show_from(place // PAGE * PAGE)
         changed, self.selected = unit != self.selected, unit
         if changed:
             self._exact = None
@@ -205,7 +205,7 @@ class MapsPanel(Panel):
 
     def set_order(self, order: Order) -> None:
         """Order the units."""
-        self.order, self.page_number = order, 0
+        self.order, self.first = order, 0
         self._want()
 
     def toggle_range(self) -> None:
@@ -223,9 +223,15 @@ class MapsPanel(Panel):
     def turn_page(self, by: int) -> None:
         """Go ``by`` pages on."""
         if self.page is not None and by:
-            self.page_number = (self.page_number + by) % self.page.pages
+            self.show_from((self.first // PAGE + by) % self.page.pages * PAGE)
+
+    @Slot(int)
+    def show_from(self, first: int) -> None:
+        """Show a page from this place in the order on."""
+        if self.page is not None and first != self.first:
+            self.first = first
             if len(self.page.rendered.order) > PAGE:
-                self.page = UnitPage.of(self.page.rendered, self.page_number)
+                self.page = UnitPage.of(self.page.rendered, first // PAGE)
                 self._draw(first=True)
             self._want()
 
@@ -282,7 +288,7 @@ class MapsPanel(Panel):
             return
         self._numbers.stop()
         self._numbers_at = time.monotonic()
-        caption = caption_of(page.rendered, self.order, pages=page.pages, page=self.page_number)
+        caption = caption_of(page.rendered, self.order, pages=page.pages, first=self.first)
         warning = warning_of(page.rendered)
         self.header.show_lines(self.title(), facts_of(page.rendered), caption, warning)
         self.setAccessibleName(f"Maps of {self.header.text()}")
@@ -291,7 +297,9 @@ class MapsPanel(Panel):
         self.colour_bar.show_range(self._table(), low, high, data=data)
         self.colour_bar.show()
         self.strip.setVisible(page.pages > 1)
-        self.strip.show_units(page.numbers.unit_high, page.units, self.selected)
+        if page.pages > 1:
+            order = sorted_units(page.numbers, self.order)
+            self.strip.show_units(page.numbers.unit_high, page.units, self.selected, order)
         self.view.show_marks()
         if self.selected is not None and page.is_map:
             self.unit_wanted.emit((page.rendered.handle, self.selected))
@@ -427,7 +435,7 @@ class MapsPanel(Panel):
             columns = layout.columns
             tile = max(layout.drawn)
             if page.pages > 1:
-                part = slice(self.page_number * PAGE, (self.page_number + 1) * PAGE)
+                part = slice(self.first, self.first + PAGE)
                 units = tuple(sorted_units(page.numbers, self.order)[part].tolist())
         return View(
             point=self.point,
@@ -444,7 +452,7 @@ class MapsPanel(Panel):
         )
 
     def _want(self) -> None:
-        if self.point:
+        if self.point and not self._ask.isActive():
             self._ask.start()
 
     def _emit_view(self) -> None:
@@ -481,4 +489,5 @@ class MapsPanel(Panel):
         self.detail.view.hovered.connect(self._on_detail_hover)
         self.detail.closed.connect(lambda: self.select(None))
         self.strip.chosen.connect(self.select)
+        self.strip.brushed.connect(self.show_from)
         self.body.loading.cancelled.connect(self.cancel_wanted)

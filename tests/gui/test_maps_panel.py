@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 from skimage import color
@@ -81,13 +81,16 @@ def click(qtbot: Any, panel: MapsPanel, unit: int) -> None:
     qtbot.mouseClick(panel.view.viewport(), Qt.MouseButton.LeftButton, pos=spot)
 
 
-def hover(panel: MapsPanel, spot: QPointF) -> None:
-    spot = QPointF(spot.toPoint())
+def send_move(widget: Any, spot: QPointF, held: Any = Qt.MouseButton.NoButton) -> None:
     event = QMouseEvent(
-        QEvent.Type.MouseMove, spot, panel.view.viewport().mapToGlobal(spot),
-        Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+        QEvent.Type.MouseMove, spot, widget.mapToGlobal(spot), Qt.MouseButton.NoButton, held,
+        Qt.KeyboardModifier.NoModifier,
     )  # fmt: skip
-    QApplication.sendEvent(panel.view.viewport(), event)
+    QApplication.sendEvent(widget, event)
+
+
+def hover(panel: MapsPanel, spot: QPointF) -> None:
+    send_move(panel.view.viewport(), QPointF(spot.toPoint()))
 
 
 # -- the grid ------------------------------------------------------------------------------------
@@ -481,6 +484,41 @@ def test_above_1024_units_there_are_pages_and_a_strip(qtbot: Any, panel: MapsPan
     assert panel.selected == pytest.approx(2300, abs=4)
     qtbot.waitUntil(lambda: asked[-1].units[:1] == (2048,))
     assert "page 3 of 3" in panel.header.text()
+
+
+def test_the_brush_is_dragged_over_the_strip(qtbot: Any, panel: MapsPanel) -> None:
+    asked = live(panel, ramp(4096, 2, 2))
+    qtbot.waitUntil(lambda: bool(asked) and len(asked[-1].units) == 1024)
+    strip = panel.strip
+    panel.resize(1024 + panel.width() - strip.width(), 500)  # four units a pixel
+    qtbot.waitUntil(lambda: strip.width() == 1024)
+    assert strip.brush().getRect()[::2] == pytest.approx((0, 256))
+    left = Qt.MouseButton.LeftButton
+    qtbot.mousePress(strip, left, pos=QPoint(100, 9))
+    for x in (120, 200, 275):
+        send_move(strip, QPointF(x, 9), left)
+    qtbot.mouseRelease(strip, left, pos=QPoint(275, 9))
+    qtbot.waitUntil(lambda: asked[-1].units[:1] == (4 * 175,))
+    assert len(asked[-1].units) == 1024
+    assert panel.selected is None  # a drag is no click
+    panel._renew_numbers()
+    assert "700 … 1723 of 4096" in panel.header.text()
+    assert strip.brush().left() == pytest.approx(700 / 4096 * strip.width())
+    qtbot.mousePress(strip, left, pos=QPoint(900, 9))  # beside the brush: it comes to the mouse
+    send_move(strip, QPointF(2000, 9), left)
+    qtbot.mouseRelease(strip, left, pos=QPoint(2000, 9))
+    qtbot.waitUntil(lambda: asked[-1].units[:1] == (3072,))  # and stays inside
+
+
+def test_the_strip_follows_the_order_of_the_mosaic(qtbot: Any, panel: MapsPanel) -> None:
+    asked = live(panel, ramp(4096, 2, 2))
+    qtbot.waitUntil(lambda: bool(asked) and len(asked[-1].units) == 1024)
+    panel.set_order("max")  # the last unit of a ramp is the largest
+    qtbot.waitUntil(lambda: asked[-1].units[:1] == (4095,))
+    panel._renew_numbers()
+    assert panel.strip.unit_at(0) == 4095
+    assert panel.strip.hint(0).startswith("unit 4095: max 4095")
+    assert panel.strip.brush().left() == 0
 
 
 def test_things_without_place_have_numbers_but_no_large_map(qtbot: Any, panel: MapsPanel) -> None:
