@@ -7,6 +7,7 @@ from explorer.engine import (
     Cancelled,
     Checkpoint,
     ClipInput,
+    EndOfStep,
     Engine,
     EngineError,
     FileInput,
@@ -49,7 +50,7 @@ from explorer.params import knob
 
 __all__ = [
     "IMAGENET_MEAN", "IMAGENET_STD", "Affine", "Artefact", "Boxes", "Cancelled", "Checkpoint",
-    "ClipInput", "Curve", "Engine", "EngineError", "FeatureMaps", "Field", "FileInput",
+    "ClipInput", "Curve", "EndOfStep", "Engine", "EngineError", "FeatureMaps", "Field", "FileInput",
     "FolderInput", "Graph", "Histogram", "Host", "Hypercolumn", "Image", "ImageInput", "Input",
     "Inputs", "Keypoints", "Masks", "Matrix", "Outcome", "Preprocess", "Probe", "Run", "Scatter",
     "Scores", "Text", "TextInput", "Training", "WeightsMissing", "gram", "knob", "mismatches",

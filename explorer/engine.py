@@ -64,6 +64,15 @@ class Checkpoint:
     score: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class EndOfStep:
+    """Yielded after the last artefact of a step when another step follows: it is shown at once.
+
+    Without it a step is known to be over only when the next one's first artefact comes, and a knob
+    or a cancel acts a step later. An engine whose steps take time yields it.
+    """
+
+
 class Host(Protocol):
     """What a running engine may ask of its session."""
 
@@ -99,8 +108,8 @@ class Host(Protocol):
         """A fresh CPU random generator, seeded with the session's seed."""
 
 
-Run = Generator[Artefact, Any, Outcome | None]
-Training = Generator[Artefact | Checkpoint, Any, None]
+Run = Generator[Artefact | EndOfStep, Any, Outcome | None]
+Training = Generator[Artefact | EndOfStep | Checkpoint, Any, None]
 
 
 class Engine(Generic[P]):

@@ -216,6 +216,7 @@ class Frame:
         milliseconds: spent in "decode", "network", "capture" (within network) for this frame.
         last: the run has ended with this one.
         notes: lines for the status bar ("layer3.0.relu was not called").
+        before: the artefacts that edits in force have changed, as they would be without them.
     """
 
     run: int
@@ -229,10 +230,11 @@ class Frame:
     notes: tuple[str, ...] = ()
     rows: tuple[LayerRow, ...] = ()
     differences: tuple[LayerDifference, ...] = ()
+    before: tuple[Any, ...] = ()
 
     def nbytes(self) -> int:
         """Bytes held by the arrays of this frame."""
-        kept: int = sum(a.nbytes() for a in self.artefacts)
+        kept: int = sum(a.nbytes() for a in (*self.artefacts, *self.before))
         return kept + sum(r.nbytes() for r in self.rendered)
 
 

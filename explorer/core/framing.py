@@ -17,8 +17,8 @@ from explorer.views import Handle, LayerRow, Rendered, View
 class Batch:
     """What belongs to one step of one frame, while it is being collected."""
 
-    def __init__(self, run: int, frame: int) -> None:
-        self.run, self.frame, self.step = run, frame, 0
+    def __init__(self, run: int, frame: int, step: int = 0) -> None:
+        self.run, self.frame, self.step = run, frame, step
         self.artefacts: list[Artefact] = []
         self.rendered: dict[View, Rendered] = {}
         self.milliseconds: dict[str, float] = {}

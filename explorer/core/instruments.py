@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from explorer import params as knobs
+from explorer.kinds import Artefact
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from explorer.core.layers import Layer
     from explorer.core.session import Session
     from explorer.inputs import Inputs
-    from explorer.kinds import Artefact
     from explorer.views import LayerDifference, LayerRow
 
 Reader = Callable[["nn.Module", Any], None]  # module and its output, inside the pass
@@ -62,6 +62,21 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
         "Every layer with a few small maps, its histogram, dead units and saturation",
         area="left", icon="layers", panel="explorer.panels.overview:OverviewPanel",
         groups=False,
+    ),
+    InstrumentRow(
+        "unit", "explorer.instruments.unit:Unit", "A unit",
+        "The chosen unit over the input; Run goes back to the input: gradients, Grad-CAM",
+        area="right", icon="zap", study=True,
+    ),
+    InstrumentRow(
+        "maximise", "explorer.instruments.maximise:Maximise", "Maximise a unit",
+        "Run makes the picture that the chosen unit likes best, step by step",
+        area="right", icon="sparkles", study=True,
+    ),
+    InstrumentRow(
+        "exciting", "explorer.instruments.exciting:WhatExcites", "What excites a unit",
+        "The crops of all pictures and frames so far that excited the chosen unit most",
+        area="right", icon="image", study=True,
     ),
     InstrumentRow(
         "pixel", "explorer.instruments.pixel:Pixel", "Pixel",
@@ -135,7 +150,7 @@ class Bench:
         """
         run = self._session.engine.run(self.inputs, self.params, self._memory)
         try:
-            yield from run
+            yield from (made for made in run if isinstance(made, Artefact))
         finally:
             run.close()
 

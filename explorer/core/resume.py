@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from explorer.views import Edit, View
+from explorer.kinds import Artefact, Scores
+from explorer.views import Edit
 
 CAP = 512 * 2**20  # bytes kept; blocks beyond it run again
 NEVER = 1 << 62
@@ -21,6 +22,7 @@ class Recording:
     """One unedited pass: what each block returned at each call, and when every module was done.
 
     ``first`` is the moment a module's first call ended, ``finished`` the last of a block's.
+    ``artefacts`` are what the engine made of it, and ``memory`` what it would carry on.
     """
 
     key: Hashable
@@ -29,6 +31,8 @@ class Recording:
     finished: dict[str, int] = field(default_factory=dict)
     clock: int = 0
     bytes: int = 0
+    artefacts: list[Artefact] = field(default_factory=list)
+    memory: Any = None
 
     def tick(self) -> int:
         """The next moment."""
@@ -37,10 +41,10 @@ class Recording:
 
 
 class Resume:
-    """Records an unedited pass over a still input, and replays its upper part under edits.
+    """Records an unedited pass over an input, and replays its upper part under edits.
 
-    ``key`` names all that the pass depends on (inputs, frame, knobs, weights); with another key
-    nothing is replayed. Blocks are the children of the root, with plain Sequentials opened.
+    ``key`` names all that the pass depends on (inputs, frame, knobs, weights, memory); with another
+    key nothing is replayed. Blocks are the children of the root, with plain Sequentials opened.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -48,17 +52,44 @@ class Resume:
         self._blocks = tuple(_blocks(network))
         self._recording: Recording | None = None
 
+    def known(self, key: Hashable) -> Recording | None:
+        """The pass that was kept under this key, if any."""
+        made = self._recording
+        return made if made is not None and made.key == key else None
+
     @contextmanager
-    def over(
-        self, key: Hashable, edits: Sequence[Edit], views: Sequence[View]
+    def recorded(self, key: Hashable) -> Iterator[Recording]:
+        """Around an unedited pass; it counts once it is handed to `keep`."""
+        self._recording = None
+        made = Recording(key)
+        handles: list[RemovableHandle] = [
+            *(m.register_forward_hook(_ender(made, n)) for n, m in self._modules.items()),
+            *(self._modules[n].register_forward_hook(_keeper(made, n)) for n in self._blocks),
+        ]
+        try:
+            yield made
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def keep(self, made: Recording, artefacts: Iterable[Artefact], memory: Any = None) -> None:
+        """The pass has come to its end; artefacts beyond the cap are let go, but for scores."""
+        made.memory = memory
+        for artefact in artefacts:
+            if isinstance(artefact, Scores) or made.bytes + artefact.nbytes() <= CAP:
+                made.bytes += artefact.nbytes()
+                made.artefacts.append(artefact)
+        self._recording = made
+
+    @contextmanager
+    def replayed(
+        self, key: Hashable, edits: Sequence[Edit], points: Sequence[str]
     ) -> Iterator[tuple[str, ...]]:
-        """Around one run: record it when nothing is edited, else replay; gives what is replayed."""
-        active = [e for e in edits if e.on]
-        if not active:
-            with self._recorded(key):
-                yield ()
-            return
-        names = self._replayable(key, active, views)
+        """Around an edited run: what lies above the edits is not computed; gives its names.
+
+        ``points`` are looked at: a block with one of them inside runs.
+        """
+        names = self._replayable(key, [e for e in edits if e.on], points)
         patched = [self._modules[name] for name in names]
         for name, module in zip(names, patched, strict=True):
             module.forward = self._player(name)
@@ -72,43 +103,24 @@ class Resume:
         """Let go of the recorded tensors."""
         self._recording = None
 
-    @contextmanager
-    def _recorded(self, key: Hashable) -> Iterator[None]:
-        if self._recording is not None and self._recording.key == key:
-            yield
-            return
-        self._recording = None
-        made = Recording(key)
-        handles: list[RemovableHandle] = [
-            *(m.register_forward_hook(_ender(made, n)) for n, m in self._modules.items()),
-            *(self._modules[n].register_forward_hook(_keeper(made, n)) for n in self._blocks),
-        ]
-        try:
-            yield
-            self._recording = made
-        finally:
-            for handle in handles:
-                handle.remove()
-
     def _replayable(
-        self, key: Hashable, edits: Sequence[Edit], views: Sequence[View]
+        self, key: Hashable, edits: Sequence[Edit], points: Sequence[str]
     ) -> tuple[str, ...]:
         """Blocks whose every call was over when the first edited module was done.
 
         An edit changes what a module returns, so the edited block itself replays too.
         """
-        made = self._recording
-        if made is None or made.key != key:
+        made = self.known(key)
+        if made is None:
             return ()
         ends = [made.first[e.point] for e in edits if e.point in made.first]
         if not ends:
             return ()
-        inside = [v.point for v in views]  # a view into a block needs the block to run
         return tuple(
             name
             for name in self._blocks
             if made.finished.get(name, NEVER) <= min(ends)
-            and not any(point.startswith(name + ".") for point in inside)
+            and not any(point.startswith(name + ".") for point in points)
         )
 
     def _player(self, name: str) -> Callable[..., Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from explorer import params as knobs
 from explorer.core import checkpoint as files
 from explorer.core.atomic import atomic
-from explorer.engine import Checkpoint, EngineError
+from explorer.engine import Checkpoint, EndOfStep, EngineError
 from explorer.kinds import Artefact
 
 if TYPE_CHECKING:
@@ -113,9 +113,12 @@ class Trainer:
 
 
 def training_run(
-    generator: Generator[Artefact | Checkpoint, Any, None], trainer: Trainer
-) -> Generator[Artefact, Any, None]:
-    """Pass artefacts on, give checkpoints to the trainer, end when it has enough."""
+    generator: Generator[Artefact | EndOfStep | Checkpoint, Any, None], trainer: Trainer
+) -> Generator[Artefact | EndOfStep, Any, None]:
+    """Pass artefacts on, give checkpoints to the trainer, end when it has enough.
+
+    A checkpoint stands at the end of a step.
+    """
     sent = None
     with contextlib.closing(generator):
         while True:
@@ -123,12 +126,12 @@ def training_run(
                 made = generator.send(sent)
             except StopIteration:
                 return
-            if isinstance(made, Checkpoint):
-                sent = trainer.session.params
-                if trainer.take(made):
-                    return
-            else:
+            if not isinstance(made, Checkpoint):
                 sent = yield made
+            elif trainer.take(made):
+                return
+            else:
+                sent = yield EndOfStep()
 
 
 def _copied(value: Any) -> Any:

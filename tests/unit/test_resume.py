@@ -32,8 +32,12 @@ def scores(session: Session, inputs: Any) -> Any:
 
 def afresh(session: Session, inputs: Any) -> Any:
     """The same run with nothing recorded: the oracle."""
-    session._below.forget()
-    return scores(session, inputs)
+    session._passes.forget()
+    session.compares = False
+    try:
+        return scores(session, inputs)
+    finally:
+        session.compares = True
 
 
 def calls_during(session: Session, inputs: Any) -> set[str]:
@@ -70,6 +74,9 @@ def test_equal_to_a_full_run_bit_for_bit(
     assert resumed.labels == truth.labels
     assert (resumed.scores == truth.scores).all()
     assert (resumed.scores != plain.scores).any()
+    was = dict(zip(plain.classes, plain.full.tolist(), strict=True))
+    assert resumed.before.tolist() == [was[label] for label in resumed.labels]
+    assert plain.before is None
 
 
 def test_only_what_lies_below_runs(session: Session) -> None:
@@ -91,6 +98,7 @@ def test_another_photo_another_knob_and_an_edit_above_run_in_full(session: Sessi
     session.edits = (Edit("_conv_head", op="zero"),)
     scores(session, inputs)
     assert session.replayed
+    session.compares = False  # or each is run without the edits first, and then replayed
     other = {"image": read_image(assets() / "coffee.png")}
     scores(session, other)
     assert session.replayed == ()
@@ -98,6 +106,7 @@ def test_another_photo_another_knob_and_an_edit_above_run_in_full(session: Sessi
     scores(session, inputs)
     assert session.replayed == ()
     session.set_params({"size": 224})
+    session.compares = True
     session.edits = (Edit("_conv_head", op="zero"), Edit("_conv_stem", (0,)))
     scores(session, inputs)
     assert not any(name.startswith("_blocks") for name in session.replayed)
@@ -115,6 +124,38 @@ def test_nothing_stays_patched(session: Session) -> None:
     session.edits = ()
     assert not [n for n, m in session.network.named_modules() if "forward" in vars(m)]
     assert hook_count(session.network) == 0
+
+
+def test_an_edit_without_a_run_before_it_runs_the_upper_part_once(session: Session) -> None:
+    inputs = {"image": read_image(assets() / "coffee.png")}
+    session.edits = (Edit("_blocks.12", op="zero"),)
+    calls: list[str] = []
+    handles = [
+        session.network.get_submodule(name).register_forward_hook(
+            lambda m, i, o, n=name: calls.append(n)
+        )
+        for name in ("_blocks.5._project_conv", "_blocks.13._project_conv")
+    ]
+    made = scores(session, inputs)
+    for handle in handles:
+        handle.remove()
+    session.edits = ()
+    plain = scores(session, inputs)
+    assert sorted(calls) == ["_blocks.13._project_conv"] * 2 + ["_blocks.5._project_conv"]
+    was = dict(zip(plain.classes, plain.full.tolist(), strict=True))
+    assert made.before.tolist() == [was[label] for label in made.labels]
+
+
+def test_a_view_into_a_replayed_block_lets_it_run(session: Session) -> None:
+    inputs = sample_inputs(session.row)
+    session.edits = ()
+    scores(session, inputs)
+    session.edits, session.views = (Edit("_fc", op="zero"),), (View("_blocks.5._bn1"),)
+    frames = list(session.run(inputs))
+    session.edits, session.views = (), ()
+    assert "_blocks.5" not in session.replayed
+    assert "_blocks.6" in session.replayed
+    assert [r.view.point for r in frames[-1].rendered] == ["_blocks.5._bn1"]
 
 
 def test_a_network_that_runs_many_times_in_a_run_is_never_replayed() -> None:
