@@ -87,11 +87,12 @@ def colours_of(picture: Tensor) -> Tensor:
     corners of the colour cube.
     """
     values = picture.detach()[0].flatten(1).double().cpu()
-    spread, axes = torch.linalg.eigh(torch.atleast_2d(values.cov()))
+    spread, axes = torch.linalg.eigh(values.cov().reshape(len(values), -1))
     # A grey picture would forbid all colours: a tenth of the largest spread is left to each axis.
     spread = spread.clamp_min(0.01 * float(spread.max().clamp_min(1e-6)))
     root = (axes * spread.sqrt()) @ axes.T
-    return (root / root.norm(dim=1).max()).float()
+    found: Tensor = root / root.norm(dim=1).max()
+    return found.float()
 
 
 def climb(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from explorer.core.rectifiers import Rectified, Rule
 from explorer.core.tracing import AttributionError as AttributionError
-from explorer.core.tracing import Pass, Root, Target, trace
+from explorer.core.tracing import Pass, Root, trace
+from explorer.core.tracing import Target as Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from explorer.core.atomic import atomic
 from explorer.core.geometry import Place
@@ -32,6 +34,24 @@ _KEYS = ("point", "values", "crops", "frames", "sources", "names")
 
 class ExcitingError(ValueError):
     """A kept file cannot be used; one line with cause and remedy."""
+
+
+def strongest(tensor: Tensor) -> tuple[Array, Array]:
+    """Maximum of each unit (C,) and its cell (C, 2) as y, x, in one transfer from the device.
+
+    Units are the channels of maps (1, C, H, W), the features of tokens (1, T, C), whose cell is
+    (token, 0), or the entries of a vector (1, C).
+    """
+    one = tensor[0].detach().float()
+    if one.ndim < 2:
+        one = one.reshape(-1, 1, 1)
+    elif one.ndim == 2:
+        one = one.T.unsqueeze(2)
+    one = one.reshape(-1, *one.shape[-2:])
+    values, places = one.flatten(1).max(1)
+    both = torch.stack([values.double(), places.double()]).cpu().numpy()
+    cells = np.stack(np.divmod(both[1].astype(np.int64), one.shape[2]), 1)
+    return both[0].astype(np.float32), cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -150,7 +150,13 @@ class Bench:
         """
         run = self._session.engine.run(self.inputs, self.params, self._memory)
         try:
-            yield from (made for made in run if isinstance(made, Artefact))
+            made = next(run)
+            while True:
+                if isinstance(made, Artefact):
+                    yield made
+                made = run.send(self.params)  # an engine asks for its knobs at every yield
+        except StopIteration:
+            return
         finally:
             run.close()
 

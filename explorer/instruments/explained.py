@@ -1,0 +1,91 @@
+"""What the studies of a unit have in common: passes of an engine, and the number to explain."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+
+from explorer.core.instruments import Bench
+from explorer.core.layers import Layer
+from explorer.core.rectifiers import Readable
+from explorer.core.tracing import AttributionError, Over, Pass, Target
+from explorer.instruments.map_layers import chosen_layers
+from explorer.kinds import Artefact, Boxes, Scores
+
+CLICK = "Click a unit in the maps of a layer."
+
+
+def layer_of(name: str, layers: Sequence[Layer]) -> str:
+    """The layer named, or the coarsest one of maps while none is chosen."""
+    if name:
+        return name if any(la.name == name for la in layers) else ""
+    return next(reversed(chosen_layers("", 8, layers)), "")
+
+
+def passes(bench: Bench) -> Pass:
+    """A pass of the engine on the present inputs, with tensors that numpy may read."""
+
+    def run() -> None:
+        with Readable():
+            deque(bench.engine_pass(), maxlen=0)
+
+    return run
+
+
+def unit_target(bench: Bench, layer: str, unit: int, over: Over) -> Target:
+    """A unit of a layer at its last call, as far as the calls of a pass are known.
+
+    Raises:
+        AttributionError: no layer is chosen, or it is none of this network.
+    """
+    if not layer:
+        raise AttributionError(f"no layer is chosen. {CLICK}")
+    known = next((la for la in bench.layers if la.name == layer), None)
+    return Target(layer, unit, over=over, call=known.calls - 1 if known and known.calls else -1)
+
+
+def predicted_target(bench: Bench, index: int | None) -> tuple[Target, str]:
+    """What the engine itself names as its prediction, and its words for it.
+
+    Raises:
+        AttributionError: no artefact of the engine has a target.
+    """
+    named: list[Artefact] = []
+    with torch.no_grad():
+        named = [a for a in bench.engine_pass() if a.target is not None]
+    scores = [a for a in named if isinstance(a, Scores)] or named
+    if not scores or scores[-1].target is None:
+        raise AttributionError(
+            "this engine names no prediction to explain; set the knob explain to unit"
+        )
+    found = scores[-1]
+    assert found.target is not None
+    point, first = found.target
+    words = f"{point} {first if index is None else index}"
+    if index is None and isinstance(found, (Scores, Boxes)) and len(found.labels):
+        words = f"“{found.labels[int(found.scores.argmax())]}” ({words})"
+    return Target(point, first if index is None else index), words
+
+
+def before(layer: str, layers: Sequence[Layer]) -> str:
+    """A layer of maps that ``layer`` is made of: the nearest of an outer depth, else of its own.
+
+    Raises:
+        AttributionError: there is none.
+    """
+    names = [la.name for la in layers]
+    place = names.index(layer) if layer in names else len(names)
+    depth = layer.count(".")
+    earlier = [
+        la for la in layers[:place]
+        if la.shape is not None and len(la.shape) == 4 and la.shape[2] * la.shape[3] > 1
+        and not layer.startswith(la.name + ".")
+    ]  # fmt: skip
+    outer = [la.name for la in earlier if la.depth < depth]
+    beside = [la.name for la in earlier if la.depth == depth]
+    for names in (outer, beside):
+        if names:
+            return names[-1]
+    raise AttributionError(f"no layer of maps stands before {layer!r}; name one in the knob cam")
