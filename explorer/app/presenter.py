@@ -158,7 +158,7 @@ class Presenter(QObject):
             return
         for name, group in self.groups.items():
             if name != "input":
-                group.set_background(photo.image)
+                group.set_background(photo.image, photo.affine)
 
     def _mark(self, stale: str) -> None:
         docks = self._window.engine_docks.docks.values()

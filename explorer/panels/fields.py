@@ -165,9 +165,9 @@ class FieldPanel(PicturePanel):
         if not over:
             self.view.set_home(rect)
 
-    def set_background(self, image: Array | None) -> None:
+    def set_background(self, image: Array | None, place: Affine | None = None) -> None:
         """Draw heat over this picture from now on."""
-        super().set_background(image)
+        super().set_background(image, place)
         if isinstance(self.artefact, Field):
             self.draw(self.artefact)
 
@@ -201,7 +201,7 @@ class FieldPanel(PicturePanel):
         """Show heat over the photo, or the field alone."""
         self.over_picture = over
         if self.background is not None and over:
-            self.set_background(self.background)
+            self.set_background(self.background, self.background_place)
         elif isinstance(self.artefact, Field):
             self.draw(self.artefact)
 

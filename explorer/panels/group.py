@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )  # fmt: skip
 
-from explorer.kinds import Array, Artefact, Image, Matrix
+from explorer.kinds import Affine, Array, Artefact, Image, Matrix
 from explorer.panels import panel_class
 from explorer.panels.group_grid import SPACE, columns_for, least_size
 from explorer.panels.icons import icon
@@ -60,6 +60,7 @@ class GroupPanel(QWidget):
         self._menus: dict[str, QToolButton] = {}
         self._laid_over: dict[str, Artefact] = {}
         self._background: Array | None = None
+        self._background_place: Affine | None = None
         self._knobs: dict[str, Any] = {}
         self._shown: tuple[Any, ...] = ()
         self._hovered: Panel | None = None
@@ -180,9 +181,9 @@ class GroupPanel(QWidget):
         for panel in self.panels.values():
             panel.show_knob(name, value)
 
-    def set_background(self, image: Array | None) -> None:
-        """The input picture (H, W, 3) that fields, boxes, masks and points lie on."""
-        self._background = image
+    def set_background(self, image: Array | None, place: Affine | None = None) -> None:
+        """The picture (H, W, 3) that fields, boxes, masks and points lie on, and where it lies."""
+        self._background, self._background_place = image, place
         for item, panel in self.panels.items():
             self._lay_under(item, panel)
 
@@ -397,7 +398,7 @@ class GroupPanel(QWidget):
 
     def _lay_under(self, item: str, panel: Panel) -> None:
         if isinstance(panel, PicturePanel) and self._kinds[item].__name__ != "Image":
-            panel.set_background(self._background)
+            panel.set_background(self._background, self._background_place)
 
     def _arrange(self) -> None:
         shown = self.visible_panels()

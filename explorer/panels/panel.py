@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from explorer.kinds import Array, Artefact
+from explorer.kinds import Affine, Array, Artefact
 from explorer.panels.colour_bar import ColourBar
 from explorer.panels.header import Header
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
@@ -137,8 +137,10 @@ class Panel(QWidget):
     def show_knob(self, name: str, value: Any) -> None:
         """A knob has this value now, set, undone or redone; panels that show it override this."""
 
-    def set_background(self, image: Array | None) -> None:
-        """Take the input picture (H, W, 3) uint8; panels that draw over it override this."""
+    def set_background(self, image: Array | None, place: Affine | None = None) -> None:
+        """Take the picture (H, W, 3) uint8 that the network looks at, and where it lies in input
+        pixels; panels that draw over it override this.
+        """
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""

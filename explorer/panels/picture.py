@@ -48,6 +48,7 @@ class PicturePanel(Panel):
         self.cursor_mark = CursorOverlay()
         self.drawn_box = RectOverlay(dashed=True)
         self.background: Array | None = None
+        self.background_place: Affine | None = None
         self.brush_radius = 8.0  # input px
         self.painted = DabsOverlay()
         self._knobs: dict[str, Any] = {}
@@ -71,11 +72,11 @@ class PicturePanel(Panel):
         """Put a plain graphics item (a heat picture) above the picture."""
         self.view.add(item, z)
 
-    def set_background(self, image: Array | None) -> None:
-        """Draw over this input picture (H, W, 3) uint8; input pixel (0, 0) is its corner."""
-        self.background = image
+    def set_background(self, image: Array | None, place: Affine | None = None) -> None:
+        """Draw over this picture (H, W, 3) uint8, which lies at ``place`` in input pixels."""
+        self.background, self.background_place = image, place
         if image is not None:
-            rect = placed(image.shape, None)
+            rect = placed(image.shape, place)
             self.view.show_picture(image, rect)
             self.view.set_home(rect)
 
@@ -117,9 +118,10 @@ class PicturePanel(Panel):
         if self.background is None:
             return Probed(position_text(x, y), (x, y))
         height, width = self.background.shape[:2]
-        if not (0 <= x < width and 0 <= y < height):
+        column, row = (self.background_place or Affine()).to_grid(x, y)
+        if not (0 <= column < width and 0 <= row < height):
             return None
-        red, green, blue = self.background[int(y), int(x)]
+        red, green, blue = self.background[int(row), int(column)]
         return Probed(f"{position_text(x, y)}  RGB {red} {green} {blue}", (x, y))
 
     def pick(self, x: float, y: float) -> None:

@@ -17,7 +17,7 @@ from explorer.panels.group import GroupPanel
 from explorer.panels.heat import field_limits, flow_picture, heat_picture, masks_picture, table_name
 from explorer.panels.marks import BoxesPanel, KeypointsPanel, MasksPanel
 from explorer.panels.panel import Panel
-from explorer.panels.picture import ImagePanel
+from explorer.panels.picture import ImagePanel, PicturePanel
 from explorer.panels.theme import DARK, LIGHT
 
 pytestmark = pytest.mark.gui
@@ -96,6 +96,21 @@ def test_overlays_lie_on_the_pixels_they_mean(qtbot: Any) -> None:
     assert colour_at(panel, 30, 15) != (0, 0, 0)
     for x, y in ((19, 15), (41, 15), (30, 9), (30, 21)):
         assert colour_at(panel, x, y) == (0, 0, 0)
+
+
+def test_a_cropped_photo_lies_below_a_field_where_it_was_cut_out(qtbot: Any) -> None:
+    """What a network is fed may be a part of the picture, made smaller; a field covers all."""
+    fed = np.zeros((10, 10, 3), np.uint8)
+    fed[2, 3] = (10, 200, 30)
+    panel = shown(qtbot, FieldPanel())
+    panel.set_background(fed, Affine(2, 2, 20, 10))
+    panel.show_artefact(Field("out/heat", np.zeros((40, 60))))
+    assert colour_at(panel, 27, 15) == (10, 200, 30)  # 20 + 2 * 3.5, 10 + 2 * 2.5
+    assert colour_at(panel, 27, 19) == (0, 0, 0)
+    panel.artefact = None
+    base = PicturePanel.probe(panel, 27, 15)
+    assert base is not None
+    assert "RGB 10 200 30" in base.text
 
 
 def test_the_probe_reads_pixel_and_colour(qtbot: Any) -> None:
