@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,11 @@ class Affine:
             self.sy * inner.ty + self.ty,
             self.approximate or inner.approximate,
         )
+
+
+@lru_cache(maxsize=64)
+def _names(kind: type[Artefact]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +102,7 @@ class Artefact:
 
     def arrays(self) -> dict[str, Array]:
         """The array fields by name, as `layerscope run` writes them to NPZ."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = {name: getattr(self, name) for name in _names(type(self))}
         return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
     def nbytes(self) -> int:

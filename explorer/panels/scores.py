@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from explorer.kinds import Artefact, Scores
 from explorer.panels.axis_ticks import ticks
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.series import series_colour
-from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, TYPE_SCALE, Theme, font
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TREE_ROW, TYPE_SCALE, Role, Theme, font
 from explorer.panels.wording import number_text
 
 BAR, SCALE = 12, 18  # px of a bar; px of the scale below the bars
@@ -231,11 +232,10 @@ class ScoreBars(QWidget):
 
     def _lane(self) -> tuple[float, float]:
         """Left end and width of the lane of the bars."""
-        numbers = QFontMetrics(font("number")).horizontalAdvance("−00.0000") + SPACE_M
-        metrics = QFontMetrics(font("body"))
-        names = self.labels or [str(max(0, self.count - 1))]
-        widest = max((metrics.horizontalAdvance(name) for name in names[:64]), default=0)
+        names = tuple(self.labels[:64]) or (str(max(0, self.count - 1)),)
+        widest = max((_advance("body", name) for name in names), default=0)
         left = min(widest + SPACE_M + 2 * SPACE_S, self.width() * LABEL_SHARE)
+        numbers = _advance("number", "−00.0000") + SPACE_M
         return left, max(20.0, self.width() - left - numbers)
 
     def _number_face(self) -> QFont:
@@ -325,6 +325,12 @@ class ScoresPanel(Panel):
 def unit_of(artefact: Scores) -> str:
     """What the numbers are."""
     return artefact.unit or ("probability" if artefact.probability else "score")
+
+
+@lru_cache(maxsize=2048)
+def _advance(role: Role, words: str) -> int:
+    """Width of ``words`` in px: asked for dozens of times a frame, the same each time."""
+    return QFontMetrics(font(role)).horizontalAdvance(words)
 
 
 def fixed(value: float) -> str:
