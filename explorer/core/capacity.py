@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -94,14 +95,14 @@ def speed(device: torch.device) -> Speed:
         w = torch.zeros(64, 64, 3, 3, device=device)
         long = torch.zeros(2**22, device=device)
         short = torch.zeros(16, device=device)
-        convolution = _best(lambda: F.conv2d(x, w, padding=1), device)
-        copy = _best(lambda: long.clone(), device)
-        tiny = _best(lambda: short.add_(1.0), device)
+        convolution = _typical(lambda: F.conv2d(x, w, padding=1), device)
+        copy = _typical(lambda: long.clone(), device)
+        tiny = _typical(lambda: short.add_(1.0), device)
     return Speed(2 * 64 * 64 * 9 * 56 * 56 / convolution, 2 * 4 * 2**22 / copy, tiny)
 
 
-def _best(work: Any, device: torch.device, repeats: int = 4) -> float:
-    """The shortest of a few times, the first one left out."""
+def _typical(work: Any, device: torch.device, repeats: int = 7) -> float:
+    """The median of a few times, the first one left out."""
     times = []
     for _ in range(repeats + 1):
         if device.type == "cuda":
@@ -111,7 +112,7 @@ def _best(work: Any, device: torch.device, repeats: int = 4) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - begun)
-    return max(min(times[1:]), 1e-9)
+    return max(statistics.median(times[1:]), 1e-9)
 
 
 _SIZED = {"empty", "zeros", "ones", "full", "rand", "randn", "empty_strided"}

@@ -172,16 +172,14 @@ class Given:
     size: tuple[int, int] | None = None
     tokens: tuple[str, ...] = ()
 
-    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """What distinguishes this pass for a prediction."""
+    def described(self) -> dict[str, str]:
+        """Name of each input to its shape and type: ``1 × 3 × 224 × 224 float32``."""
         flat = [*zip(self.names, self.args, strict=True), *self.kwargs.items()]
-        pairs = [(k, v[0] if isinstance(v, list) else v) for k, v in flat]
-        return tuple((k, tuple(v.shape)) for k, v in pairs if isinstance(v, Tensor))
+        return {name: _described(value) for name, value in flat}
 
     def text(self) -> str:
         """``x: 1 × 3 × 224 × 224 float32``, one after the other."""
-        flat = [*zip(self.names, self.args, strict=True), *self.kwargs.items()]
-        return ", ".join(f"{n}: {_described(v)}" for n, v in flat)
+        return ", ".join(f"{name}: {what}" for name, what in self.described().items())
 
 
 def _described(value: Any) -> str:

@@ -128,7 +128,7 @@ def _forced(name: str, one: Tensor, reading: Reading, note: str) -> Iterator[Art
     elif reading.show == "picture" and len(maps) in (1, 3, 4):
         yield _picture(name, maps[:3].float(), reading, note, stretch=True)
     elif reading.show == "mask" and len(maps) > 1:
-        yield _classes(name, maps.argmax(0), reading, note)
+        yield _classes(name, maps.argmax(0), reading, note, len(maps))
     elif reading.show == "mask":
         yield _masks(name, maps, reading, note)
     else:
@@ -185,7 +185,7 @@ def _stack(
         yield _picture(f"{name} picture", one, reading, note, stretch=True)
     elif CLASSES[0] <= count <= CLASSES[1]:
         largest = _words(note, "the largest map at each pixel")
-        yield _classes(f"{name} classes", one.argmax(0), reading, largest)
+        yield _classes(f"{name} classes", one.argmax(0), reading, largest, count)
 
 
 def _in_unit_range(one: Tensor, tensor: Tensor) -> bool:
@@ -211,22 +211,24 @@ def _picture(name: str, one: Tensor, reading: Reading, note: str, *, stretch: bo
     )
 
 
-def _classes(name: str, plane: Tensor, reading: Reading, note: str) -> Masks:
-    """Whole numbers (H, W) as one mask a class, those with most pixels first."""
+def _classes(name: str, plane: Tensor, reading: Reading, note: str, count: int = 0) -> Masks:
+    """Whole numbers (H, W) as one mask a class, of ``count`` (0: not known), those with most
+    pixels first."""
     classes, counts = np.unique(plane.numpy().astype(np.int64), return_counts=True)
     order = counts.argsort()[::-1][:SHOWN_CLASSES]
     chosen = classes[order].tolist()
     masks = torch.stack([plane == c for c in chosen])
     left = len(classes) - len(chosen)
     note = _words(note, f"{left} smaller classes left out" if left else "")
-    labels = [_label(c, reading) for c in chosen]
+    labels = [_label(c, reading, count) for c in chosen]
     share = counts[order] / plane.numel()
     return Masks(name, masks.numpy(), labels, share, _affine(plane[None], reading), note=note)
 
 
 def _masks(name: str, one: Tensor, reading: Reading, note: str) -> Masks:
     """A probability or yes and no a pixel, or a logit, as one mask a map."""
-    labels = [_label(i, reading) for i in range(len(one))] if len(one) > 1 else ["mask"]
+    many = len(one) > 1
+    labels = [_label(i, reading, len(one)) for i in range(len(one))] if many else ["mask"]
     if float(one.min()) < 0 or float(one.max()) > 1:
         one = torch.sigmoid(one.float())
         note = _words(note, "logistic function of the output")
@@ -244,10 +246,10 @@ def _scores(name: str, row: Tensor, reading: Reading, note: str) -> Scores:
     return Scores(name, values, labels, probability=sure, note=_words(note, many))
 
 
-def _label(index: int, reading: Reading, count: int = 0) -> str:
-    names = reading.labels
-    fits = count in (0, len(names)) and index < len(names)
-    return f"{names[index]} #{index}" if fits else f"#{index}"
+def _label(index: int, reading: Reading, count: int) -> str:
+    """The number of a class, with its name where there are as many names as classes."""
+    named = bool(reading.labels) and count == len(reading.labels)
+    return f"{reading.labels[index]} #{index}" if named else f"#{index}"
 
 
 def _token_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -272,7 +274,7 @@ def _boxes(out: Any, reading: Reading) -> Iterator[Artefact]:
     )
     scores = row.get("scores")
     numbers = row.get("labels")
-    named = [] if numbers is None else [_label(int(n), reading) for n in numbers.tolist()]
+    named = [] if numbers is None else [f"#{int(n)}" for n in numbers.tolist()]
     empty = np.zeros(0, np.float32)
     values = empty if scores is None else _array(_plain(scores))
     note = "" if len(boxes) else "no box"

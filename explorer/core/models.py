@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from explorer.core.capacity import free_memory, speed
 from explorer.core.devices import is_out_of_memory
@@ -147,7 +148,9 @@ class OwnModel(Engine[OwnParams]):
         if any(is_lazy(p) for p in network.parameters()):
             self._materialise(network, params)
         self._check_parameters(network)
-        self.remarks = tuple(remarks) + ((unpredicted,) if unpredicted else ())
+        self._notes = (*remarks, *filter(None, [unpredicted]))
+        needs = () if self._needs is None else (self._needs.text(speed(self.host.device)),)
+        self.remarks = (*needs, *self._notes)
         self._points = _worth_showing(network, self._rehearsal)
         return network
 
@@ -207,6 +210,9 @@ class OwnModel(Engine[OwnParams]):
                 network, self._trial(network), lambda wanted: self._dummies(wanted, params)
             )
         self.wanted = written(params.inputs, found) if params.inputs else found
+        if not self._doubt and not any(is_lazy(p) for p in network.parameters()):
+            args, kwargs = self._dummies(self.wanted, params)
+            self._rehearse(args, kwargs)
 
     def _dummies(
         self, wanted: Sequence[Wanted], params: OwnParams
@@ -286,19 +292,23 @@ class OwnModel(Engine[OwnParams]):
         if self.host.device.type != "cpu" and free is not None and size > free:
             raise _too_large(f"the network's parameters take {size_text(size)}", free, "the CPU")
 
-    def _predict(self, given: Given, params: OwnParams) -> None:
-        """Before the first pass, and when the inputs have become larger or smaller since."""
-        if self._rehearsal is None:
-            return
-        count = sum(int(np.prod(shape)) for _, shape in given.shapes())
-        if self._needs is not None and 1 / GROWN <= count / max(1, self._predicted) <= GROWN:
+    def _rehearse(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Predict a pass on inputs of these shapes, unless the last prediction still serves."""
+        count = sum(t.numel() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
+        grown = count / max(1, self._predicted)
+        if self._rehearsal is None or (self._needs is not None and 1 / GROWN <= grown <= GROWN):
             return
         try:
-            _, self._needs = self._rehearsal(given.args, {**given.kwargs, **options_of(params)})
+            _, self._needs = self._rehearsal(args, kwargs)
         except Misfit:
             self._needs = None  # the real pass says what is wrong
-            return
         self._predicted = count
+
+    def _predict(self, given: Given, params: OwnParams) -> None:
+        """Before a pass: say what it needs, and refuse what does not fit into memory."""
+        self._rehearse(given.args, {**given.kwargs, **options_of(params)})
+        if self._needs is None:
+            return
         self.host.progress(self._needs.text(speed(self.host.device)))
         free = free_memory(self.host.device)
         if free is not None and self._needs.activations > free:
@@ -308,13 +318,14 @@ class OwnModel(Engine[OwnParams]):
 
     def _said(self, given: Given) -> list[str]:
         """The lines beside the input: what it is given and why, what it needs, what to know."""
-        why = "; ".join(dict.fromkeys(f"{w.name}: {w.why}" for w in self.wanted if w.why))
-        lines = [given.text(), why]
+        why = {w.name: w.why for w in self.wanted if w.why}
+        shapes = given.described().items()
+        lines = [f"{n}: {what}" + (f" ({why[n]})" if n in why else "") for n, what in shapes]
         if self._needs is not None:
             lines.append(self._needs.text(speed(self.host.device)))
         if self._doubt:
             lines.append(f"no guess of its inputs fits: {self._doubt}")
-        return [line for line in (*lines, *self.remarks) if line]
+        return [line for line in (*lines, *self._notes) if line]
 
     # -- running
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,9 @@ class Rehearsal:
                         if isinstance(value, Tensor):
                             memo.setdefault(id(value), self._fake(value))
             kept = list(memo.values())
-            self._copy = copy.deepcopy(network, memo)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of graphs that hold fake tensors themselves
+                self._copy = copy.deepcopy(network, memo)
         except Exception as error:
             raise Unpredictable(f"it cannot be copied ({line_of(error)})") from error
         self._known = {t.untyped_storage()._cdata for t in kept}

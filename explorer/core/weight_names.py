@@ -36,7 +36,7 @@ def fitted(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> di
     lines += [f"{n} {_shape(given[n])} is not expected" for n in extra]
     if lines:
         more = f"; and {len(lines) - LINES} more" if len(lines) > LINES else ""
-        fits = len(wanted) - len(missing) - len(wrong)
+        fits = sum(given.get(n) == wanted[n] for n in wanted)
         raise EngineError(
             f"{source} does not fit {type(network).__name__} ({fits} of {len(wanted)} tensors do): "
             f"{', '.join(lines[:LINES])}{more}"
