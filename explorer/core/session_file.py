@@ -43,8 +43,8 @@ class SavedSession:
     """All that makes a window show the same again.
 
     Attributes:
-        engine: name in the catalogue, or "model" for a person's own; then ``model`` and ``arch``
-            name its code, which is never run without being asked for.
+        engine: name in the catalogue, or "model" for a person's own; then ``model`` names its
+            code, which is never run without being asked for, and ``weights`` a file for it.
         inputs: by slot. ``knobs``: those that differ from their defaults.
         layers: that are looked at; ``layer`` is the large one; ``units``: selected, by layer.
         instruments: that are open, with their knobs.
@@ -53,7 +53,7 @@ class SavedSession:
 
     engine: str
     model: str = ""
-    arch: str = ""
+    weights: str = ""
     seed: int = 0
     inputs: Mapping[str, SavedInput] = field(default_factory=dict)
     knobs: Mapping[str, Any] = field(default_factory=dict)
@@ -293,7 +293,7 @@ def _wrong(name: str, wanted: str, value: Any) -> SessionFileError:
 
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "engine": _name, "model": _name, "arch": _name, "seed": _whole, "inputs": _inputs,
+    "engine": _name, "model": _name, "weights": _name, "seed": _whole, "inputs": _inputs,
     "knobs": _knobs, "layers": _names, "layer": _name, "units": _units, "edits": _edits,
     "instruments": _instruments, "state": _bytes, "geometry": _bytes,
 }  # fmt: skip
