@@ -45,8 +45,7 @@ from explorer.instruments.pixel_views import (
 from explorer.kinds import Array, Artefact, Boxes, Curve, Field, Hypercolumn, Image, Text
 from explorer.params import knob
 
-HOLD = "Nothing is held. Turn on the knob hold, then open a second picture: its likeness to the "
-HOLD += "pixel under the cursor appears here."
+HELD = "pixel/like it in the held picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +107,7 @@ class Pixel(Instrument[PixelParams]):
         self._sight: _Sight | None = None
         self._coloured: tuple[Any, ...] = ()
         self._held: _Sight | None = None
+        self._compared = False
 
     def points(self, params: PixelParams, layers: Sequence[Layer]) -> tuple[str, ...]:
         """The layers of the hypercolumn, and that of the Gram row."""
@@ -128,13 +128,17 @@ class Pixel(Instrument[PixelParams]):
         yield self._column(sight, params, x, y)
         yield self._alike(sight, params, x, y)
         yield from _fields(sight, x, y)
-        yield self._gram_row(taken, sight, params, x, y)
-        yield self._alike_in_held(sight, params, x, y)
-        yield Text("pixel/cells", "\n".join(cell_lines(sight.maps, x, y)))
-        wanted = (params.colouring, params.clusters, params.seed, params.hold)
+        wanted = (params.colouring, params.clusters, params.seed)
         if fresh or wanted != self._coloured:
             self._coloured = wanted
-            yield from self._colours(sight, params)
+            yield self._colours(sight, params)
+        yield self._gram_row(taken, sight, params, x, y)
+        yield Text("pixel/cells", "\n".join(cell_lines(sight.maps, x, y)))
+        if self._held is not None:
+            yield self._alike_in_held(self._held, sight, params, x, y)
+        elif self._compared:
+            yield Text(HELD, "Nothing is held any more.")
+        self._compared = self._held is not None
 
     # -- what is seen
 
@@ -185,7 +189,7 @@ class Pixel(Instrument[PixelParams]):
             if any(p.affine.approximate for _, p in sight.maps.values())
             else ""
         )
-        unit = "of the layer's root mean square" if params.alike else ""
+        unit = "× rms" if params.alike else ""
         return Hypercolumn(
             "pixel/hypercolumn", numpy_of(values), layers, (x, y), unit=unit, note=about
         )
@@ -199,16 +203,15 @@ class Pixel(Instrument[PixelParams]):
             note=f"cosine {what}of {len(sight.maps)} layers, exact",
         )  # fmt: skip
 
-    def _alike_in_held(self, sight: _Sight, params: PixelParams, x: float, y: float) -> Artefact:
-        held = self._held
-        if held is None:
-            return Text("pixel/like it in the held picture", HOLD)
+    def _alike_in_held(
+        self, held: _Sight, sight: _Sight, params: PixelParams, x: float, y: float
+    ) -> Image:
         origin = sight.fine.mean() if params.centred else None
         found = similarity(held.fine, sight.fine.at(x, y), origin)
         peak = int(found.argmax())
         px, py = held.raster.centre(peak)
         return Image(
-            "pixel/like it in the held picture",
+            HELD,
             heat_over(numpy_of(found), pixels_of(held.raster, held.picture)),
             note=f"{held.name or 'held'}: most alike at x {px:.0f}, y {py:.0f}, "
             f"cosine {float(found.max()):.3f}",
@@ -231,20 +234,21 @@ class Pixel(Instrument[PixelParams]):
         why = "strongest here" if params.unit is None else "chosen"
         return Curve(
             "pixel/Gram row", np.arange(len(column)),
-            np.stack([numpy_of(row), numpy_of(column[unit] * column)]),
-            series=("mean over all positions", "this pixel"), x_label="unit",
+            np.stack([numpy_of(column[unit] * column), numpy_of(row)]),
+            series=("this pixel", "mean over all positions"), x_label="unit",
             note=f"{name}, row of unit {unit} ({why}): f[{unit}] f[j]; the mean is the Gram matrix",
         )  # fmt: skip
 
-    def _colours(self, sight: _Sight, params: PixelParams) -> Iterator[Artefact]:
+    def _colours(self, sight: _Sight, params: PixelParams) -> Artefact:
         if params.colouring == "none":
-            yield Text("pixel/colours", "The knob colouring is on none.")
-        elif not bool(sight.coarse.squares().isfinite().all()):
-            yield Text("pixel/colours", "Some layer holds values that are not finite.")
-        elif params.colouring == "k-means":
-            yield self._clusters(sight, params)
-        else:
-            yield self._principal(sight)
+            return Text("pixel/colours", "The knob colouring is on none.")
+        if not bool(sight.coarse.squares().isfinite().all()):
+            return Text("pixel/colours", "Some layer holds values that are not finite.")
+        return (
+            self._clusters(sight, params)
+            if params.colouring == "k-means"
+            else (self._principal(sight))
+        )
 
     def _principal(self, sight: _Sight) -> Image:
         base = self._held or sight
