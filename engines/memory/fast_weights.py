@@ -23,6 +23,7 @@ from explorer.api import (
     Artefact,
     Checkpoint,
     Curve,
+    EndOfStep,
     Engine,
     EngineError,
     Inputs,
@@ -110,6 +111,8 @@ class FastWeights(Engine[FastWeightsParams]):
             film.add(t, step, step.trace, rule)
             for artefact in self._pictures(film, t, step.trace, rule):
                 params = yield artefact
+            if t + 1 < len(codes):
+                params = yield EndOfStep()
         return Outcome()
 
     @torch.enable_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -17,7 +18,7 @@ from explorer.core.capture import hook_count
 from explorer.core.media import read_input, sample_inputs
 from explorer.core.registry import Row, load, table
 from explorer.core.session import Session
-from explorer.engine import Cancelled, Engine
+from explorer.engine import Cancelled, EndOfStep, Engine
 from explorer.kinds import KIND, Artefact
 from explorer.views import Frame, View
 
@@ -110,6 +111,34 @@ def test_artefacts_are_declared_and_read_only(session: Session) -> None:
         for name, array in artefact.arrays().items():
             assert not array.flags.writeable, (artefact.name, name)
             assert array.dtype.kind != "f" or np.isfinite(array).all(), (artefact.name, name)
+
+
+def yields(session: Session) -> Iterator[Artefact | EndOfStep]:
+    """All that the engine itself hands out in one run."""
+    run = session.engine.run(sample_inputs(session.row), session.params)
+    sent = None
+    with contextlib.suppress(StopIteration):
+        while True:
+            yield run.send(sent)
+            sent = session.params
+
+
+def test_steps_end_where_the_engine_says(session: Session) -> None:
+    """Who optimises says it of every step, so that a live knob and a cancel act in the next one."""
+    steps = [frame.step for frame in frames(session) if frame.artefacts]
+    assert steps == sorted(set(steps)), "a step that was handed out goes on"
+    before: Artefact | None = None
+    marked = True
+    with torch.no_grad():
+        for made in yields(session):
+            if isinstance(made, EndOfStep):
+                marked = True
+                continue
+            if before is not None and made.step != before.step:
+                assert marked or not session.engine.optimises, f"the end of step {before.step}"
+            elif before is not None:
+                assert not marked, f"step {made.step} goes on after its end"
+            before, marked = made, False
 
 
 def test_every_listed_point_fires(session: Session) -> None:

@@ -21,6 +21,7 @@ from explorer.core.training import Trainer
 from explorer.engine import (
     Cancelled,
     Checkpoint,
+    EndOfStep,
     Engine,
     EngineError,
     Inputs,
@@ -40,6 +41,7 @@ class ToyParams:
     offset: float = knob(0.0, low=-5.0, high=5.0, effect="again")
     steps: int = knob(3, low=1, high=10_000)
     width: int = knob(4, low=1, high=64, effect="build")
+    marks: bool = knob(True, help="say where steps end")
     fault: str = knob("none", choices=("none", "raise", "mend", "memory", "reuse", "wrong", "spin"))
 
 
@@ -68,6 +70,8 @@ class Toy(Engine[ToyParams]):
             if params.fault == "wrong":
                 yield "no artefact"  # type: ignore[misc]
             params = yield Matrix("a/values", array, step=step)
+            if params.marks and step + 1 < params.steps:
+                params = yield EndOfStep()
         yield Matrix("a/memory", np.full((1, 1), total), step=params.steps - 1)
         return Outcome(memory=total, kept=total)
 
@@ -147,16 +151,62 @@ def values(session: Session, inputs: Mapping[str, Any] | None = None) -> list[fl
     return [float(a.values[0, 0]) for f in frames for a in f.artefacts if a.name == "a/values"]
 
 
-def test_a_live_knob_is_sent_in_at_every_yield() -> None:
-    session = opened(steps=4, scale=1.0)
+@pytest.mark.parametrize(("marks", "acts_from"), [(True, 1), (False, 2)])
+def test_a_live_knob_changed_while_a_step_is_shown_acts_in_the_next(
+    marks: bool, acts_from: int
+) -> None:
+    session = opened(steps=4, scale=1.0, marks=marks)
     plain = values(session)
     got = []
     for frame in session.run({}):
         got += [float(a.values[0, 0]) for a in frame.artefacts if a.name == "a/values"]
         if frame.step == 0:
             assert session.set_params({"scale": 10.0}) == "live"
-    # Step 0 is handed out when step 1 is there: the change acts from step 2 on.
-    assert got == pytest.approx([plain[0], plain[1], 10 * plain[2], 10 * plain[3]])
+    # Where the end of a step is not said, it is known from the next one's first artefact only.
+    factors = [10.0 if step >= acts_from else 1.0 for step in range(4)]
+    assert got == pytest.approx([f * v for f, v in zip(factors, plain, strict=True)])
+
+
+def test_a_cancel_while_a_step_is_shown_stops_before_the_next() -> None:
+    session = opened(steps=100)
+    calls: list[int] = []
+    session.network.register_forward_hook(lambda *_: calls.append(1))
+    running = session.run({})
+    assert next(running).step == 0
+    assert len(calls) == 1, "the step is handed out before the next one is computed"
+    session.cancel()
+    with pytest.raises(Cancelled):
+        next(running)
+    assert len(calls) == 1
+
+
+def test_marked_and_unmarked_steps_give_the_same_frames() -> None:
+    def frames(*, marks: bool) -> list[tuple[int, bool, list[str]]]:
+        made = opened(marks=marks).run({})
+        return [(f.step, f.last, [a.name for a in f.artefacts]) for f in made]
+
+    assert frames(marks=True) == frames(marks=False)
+    assert frames(marks=True)[-1] == (2, True, ["a/values", "a/memory"])
+
+
+class EndsWithAMark(Toy):
+    """Cannot know that no further step follows."""
+
+    def run(self, inputs: Inputs, params: ToyParams, memory: Any = None) -> Run:
+        for step in range(2):
+            yield Matrix("a/values", np.zeros((1, 1)), step=step)
+            yield EndOfStep()
+        return None
+
+
+def test_a_run_that_ends_right_after_a_mark_still_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load", lambda row: EndsWithAMark)
+    session = opened()
+    made = list(session.run({}))
+    assert [(f.step, f.last, len(f.artefacts)) for f in made] == [
+        (0, False, 1), (1, False, 1), (1, True, 0),
+    ]  # fmt: skip
+    assert len(session.timeline) == 2, "the empty one is not recorded"
 
 
 def test_the_same_seed_gives_the_same_run_and_leaves_the_global_one_alone() -> None:
