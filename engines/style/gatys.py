@@ -23,6 +23,7 @@ from explorer.api import (
     Affine,
     Artefact,
     Curve,
+    EndOfStep,
     Engine,
     EngineError,
     Field,
@@ -99,6 +100,7 @@ class Gatys(Engine[StyleParams]):
         params = yield pictures.image("canvas", descent.canvas, 0, words)
         for artefact in grams.shown(descent.grams, params.units, 0):
             params = yield artefact
+        params = yield EndOfStep()
         step = 0
         while step < params.steps:
             step += 1
@@ -111,6 +113,8 @@ class Gatys(Engine[StyleParams]):
                 params = yield pictures.image("canvas", descent.canvas, step, words)
                 for artefact in shown(descent, objective, grams, affine, params, step):
                     params = yield artefact
+                if step < params.steps:
+                    params = yield EndOfStep()
         return Outcome(memory=descent.canvas.detach())
 
     def _each_layer(
@@ -120,15 +124,21 @@ class Gatys(Engine[StyleParams]):
         """Content layers and sets of style layers, each rebuilt from the same noise."""
         noise = self.noise(content, params)
         tiles = Tiles(self._features(affine), self.network.taps, objective, noise)
-        for artefact in tiles.pictures(pictures, 0):
+        grams = GramViews(objective.grams, objective.content_grams)
+        tiles.look(params)
+        for artefact in (*tiles.pictures(pictures, 0), *grams.shown(tiles.grams, params.units, 0)):
             params = yield artefact
+        params = yield EndOfStep()
         step = 0
         while step < params.steps:
             step += 1
             tiles.step(params, self.host, step)
             if step % params.show_every == 0 or step == params.steps:
-                for artefact in (*tiles.pictures(pictures, step), *tiles.curve(step)):
+                matrices = grams.shown(tiles.grams, params.units, step)
+                for artefact in (*tiles.pictures(pictures, step), *tiles.curve(step), *matrices):
                     params = yield artefact
+                if step < params.steps:
+                    params = yield EndOfStep()
         return None
 
     def _features(self, affine: Affine) -> Extract:

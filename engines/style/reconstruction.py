@@ -38,10 +38,9 @@ class Part:
     def __call__(self, canvas: Tensor, weights: Weights) -> Evaluation:
         """Evaluate at a canvas (1, 3, H, W) in [0, 1]; runs no layer above the deepest target."""
         found = self._extract(canvas, tuple(self._targets))
-        losses = [
-            relative(per_position(found[name]) if self._style else found[name], target)
-            for name, target in self._targets.items()
-        ]
+        if self._style:
+            found = {name: per_position(features) for name, features in found.items()}
+        losses = [relative(found[name], target) for name, target in self._targets.items()]
         shares = [
             w * loss if self._style else loss
             for w, loss in zip(weights.layers, losses, strict=False)
@@ -49,7 +48,9 @@ class Part:
         loss = torch.stack(shares).mean()
         total = (weights.style if self._style else weights.content) * loss
         total = total + weights.smooth * total_variation(canvas)
-        return Evaluation(total, {"total": float(total.detach()), "loss": float(loss.detach())}, {})
+        terms = {"total": float(total.detach()), "loss": float(loss.detach())}
+        grams = {name: gram.detach() for name, gram in found.items()} if self._style else {}
+        return Evaluation(total, terms, grams)
 
 
 class Tiles:
@@ -68,6 +69,10 @@ class Tiles:
         self.content_labels = list(taps.content)
         self.style_labels = [upto(taps.style, d) for d in range(1, len(taps.style) + 1)]
 
+    def look(self, params: StyleParams) -> None:
+        """Evaluate the canvas whose Gram matrices are shown, without moving it."""
+        self.descents[-1].look(params)
+
     def step(self, params: StyleParams, host: Host, step: int) -> None:
         """One iteration of every tile.
 
@@ -80,6 +85,11 @@ class Tiles:
             descent.step(params)
             if not descent.finite:
                 raise EngineError("a loss is no longer finite; lower the rate or the weights")
+
+    @property
+    def grams(self) -> dict[str, Tensor]:
+        """Gram matrices of the canvas that is rebuilt from all style layers."""
+        return self.descents[-1].grams
 
     def pictures(self, pictures: Pictures, step: int) -> list[Artefact]:
         """Both rows of tiles."""

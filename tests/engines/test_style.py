@@ -27,7 +27,7 @@ from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
 from engines.style.gatys import Gatys, StyleParams, start
 from engines.style.objective import Objective
-from explorer.api import Cancelled, Curve, ImageInput, Matrix, gram, prepare
+from explorer.api import Cancelled, Curve, EndOfStep, ImageInput, Matrix, gram, prepare
 from explorer.core import registry
 from explorer.core.session import Session
 from explorer.views import Frame, View
@@ -364,9 +364,10 @@ def drive(
         run = engine.run(INPUTS, params)
         made = next(run)
         while True:
-            artefacts.append(made)
-            if change is not None:
-                params = change(made.step, params)
+            if not isinstance(made, EndOfStep):
+                artefacts.append(made)
+                if change is not None:
+                    params = change(made.step, params)
             try:
                 made = run.send(params)
             except StopIteration:
@@ -510,6 +511,27 @@ def test_all_layers_at_once_are_what_each_is_alone() -> None:
             assert apart.mean() < 1.0, (side, depth)
 
 
+def test_gram_matrices_are_shown_of_the_canvas_rebuilt_from_all_style_layers() -> None:
+    params = replace(SMALL, steps=4, reconstruct="each layer")
+    engine = an_engine(params)
+    artefacts = drive(engine, params)
+    last = {a.name: a for a in artefacts}
+    apart = [np.linalg.norm(a.values) for a in artefacts if a.name == "gram/conv3_1 difference"]
+    assert len(apart) == 5
+    assert apart[-1] < apart[0]
+    assert {a.name for a in artefacts if a.group == "spectrum"} == {
+        f"spectrum/conv{b}_1" for b in range(1, 6)
+    }
+    canvas = torch.from_numpy(last["pictures/style layers"].image[-1]).permute(2, 0, 1)[None] / 255
+    found = engine.network(feed(canvas, CONVENTIONS[engine._weights]), ("conv1_1",))["conv1_1"][0]
+    flat = found.flatten(1).double()
+    units = [int(u) for u in last["gram/conv1_1 canvas"].rows]
+    wanted = (flat @ flat.T / flat.shape[1])[units][:, units]
+    shown = torch.from_numpy(last["gram/conv1_1 canvas"].values).double()
+    wanted, shown = wanted / wanted.norm(), shown / shown.norm()  # shown in the style's units
+    assert float((wanted - shown).norm()) < 0.05  # the picture is clamped and of 8 bits
+
+
 def test_tiles_follow_the_live_weights() -> None:
     def smoother(step: int, params: StyleParams) -> StyleParams:
         return replace(params, smooth=10.0) if step >= 1 else params
@@ -572,7 +594,7 @@ def test_a_frame_goes_on_from_the_canvas_of_the_one_before() -> None:
             while True:
                 made.append(run.send(SMALL))
         except StopIteration as stop:
-            return made, stop.value.memory
+            return [m for m in made if not isinstance(m, EndOfStep)], stop.value.memory
 
     first, memory = run(None)
     second, _ = run(memory)
