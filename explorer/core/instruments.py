@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from explorer.core.geometry import Place
     from explorer.core.layers import Layer
+    from explorer.core.registry import Row
     from explorer.core.session import Session
     from explorer.inputs import Inputs
     from explorer.views import LayerDifference, LayerRow
@@ -64,19 +65,24 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
         groups=False,
     ),
     InstrumentRow(
+        "worlds", "explorer.instruments.worlds:Worlds", "Compare with…",
+        "Another precision, checkpoint, model or input in step, and the first layer that differs",
+        area="left", icon="branch", panel="explorer.panels.worlds:WorldsPanel",
+    ),
+    InstrumentRow(
         "unit", "explorer.instruments.unit:Unit", "A unit",
         "The chosen unit over the input; Run goes back to the input: gradients, Grad-CAM",
-        area="right", icon="zap", study=True,
+        area="bottom", icon="zap", study=True,
     ),
     InstrumentRow(
         "maximise", "explorer.instruments.maximise:Maximise", "Maximise a unit",
         "Run makes the picture that the chosen unit likes best, step by step",
-        area="right", icon="sparkles", study=True,
+        area="bottom", icon="sparkles", study=True,
     ),
     InstrumentRow(
         "exciting", "explorer.instruments.exciting:WhatExcites", "What excites a unit",
         "The crops of all pictures and frames so far that excited the chosen unit most",
-        area="right", icon="image", study=True,
+        area="bottom", icon="image", study=True,
     ),
     InstrumentRow(
         "pixel", "explorer.instruments.pixel:Pixel", "Pixel",
@@ -112,14 +118,20 @@ class Scene:
     """What an instrument knows before a pass.
 
     Attributes:
+        row, params, device, seed: of the session, with which another like it can be opened.
         visible: layers whose rows are on the screen. ``hurried``: frames follow one another, so
-            that budgets count.
+            that budgets count. ``run``: number of the run that goes on.
     """
 
     network: nn.Module
     layers: Sequence[Layer]
+    row: Row
+    params: Any
+    device: torch.device
+    seed: int
     visible: frozenset[str] = frozenset()
     hurried: bool = False
+    run: int = 0
 
 
 class Bench:
@@ -191,6 +203,9 @@ class Instrument(Generic[P]):
         """How far apart the layers are, after `look`."""
         return iter(())
 
+    def close(self) -> None:
+        """Let go of what it holds: it is laid aside, or the network goes."""
+
     def look(self, taken: Taken, params: P) -> Iterator[Artefact]:
         """Artefacts named ``NAME/item``, after every pass and when a knob of its own changes."""
         return iter(())
@@ -243,10 +258,22 @@ class Instruments:
         self._laid[name] = _Laid(instrument, params)
         self.fit(layers)
 
+    def put(self, instrument: Instrument[Any], params: Any, layers: Sequence[Layer]) -> None:
+        """Lay an instrument on that is in no table."""
+        self._laid[instrument.name] = _Laid(instrument, params)
+        self.fit(layers)
+
     def take_off(self, name: str) -> None:
         """Lay an instrument aside; one that is not laid on is no error."""
-        self._laid.pop(name, None)
+        laid = self._laid.pop(name, None)
+        if laid is not None:
+            laid.instrument.close()
         self._gather()
+
+    def close(self) -> None:
+        """Have all let go of what they hold; they stay laid on."""
+        for laid in self._laid.values():
+            laid.instrument.close()
 
     def fit(self, layers: Sequence[Layer]) -> bool:
         """Ask again what has to be captured; whether that has changed."""
