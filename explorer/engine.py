@@ -138,6 +138,10 @@ class Engine(Generic[P]):
         the network is built; the window and the command line go by them from then on."""
         return {}
 
+    def channels_last(self, point: str) -> bool:
+        """Whether the four axes of what this module returns are (N, H, W, C)."""
+        return False
+
     def build(self, params: P) -> nn.Module:
         """Make the network and load its weights through ``self.host.weights(name)``.
 

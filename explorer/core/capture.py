@@ -20,7 +20,6 @@ from explorer.kinds import Affine
 from explorer.params import unknown
 from explorer.views import Edit, Handle, LayerStatistics, Rendered, View
 
-
 # Leaves that take no time to speak of beside what feeds them.
 _QUICK = (
     nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.BatchNorm1d, nn.BatchNorm2d,
@@ -84,6 +83,7 @@ class Capture:
         self._root = Affine(approximate=True)
         self._sweep_handles: list[RemovableHandle] = []
         self.surgery = Surgery()
+        self.channels_last: Callable[[str], bool] = lambda name: False  # maps are (N, H, W, C)
         self._follow = True  # in this sweep, note where the cells of each map lie
         self._entered: list[tuple[int, ...]] = []
         self._followed: list[tuple[int, ...]] = []
@@ -305,10 +305,12 @@ class Capture:
         def hook(module: nn.Module, args: Any, out: Any) -> Any:
             begun = time.perf_counter()
             x, changed = first_tensor(out), out
+            turned = x is not None and x.ndim == 4 and self.channels_last(point.name)
             if point.edits and x is not None:
-                changed = self.surgery.edited(out, x, point.edits)
+                changed = self.surgery.edited(out, x, point.edits, channels_last=turned)
                 x = first_tensor(changed)
             if x is not None:
+                x = x.permute(0, 3, 1, 2) if turned else x
                 for view in point.views:
                     if view.call in (-1, point.calls):
                         self._keep((view.point, view.call, view.sample), x, point.calls + 1)
@@ -323,7 +325,8 @@ class Capture:
 
     def _keep(self, key: tuple[str, int, int], x: Tensor, calls: int) -> None:
         """Copy one sample into our own buffer: a later in-place ReLU must not rewrite it."""
-        one = x.detach()[min(key[2], len(x) - 1)] if x.ndim > 1 else x.detach().reshape(-1)
+        x = _meant(x.detach())
+        one = x[min(key[2], len(x) - 1)] if x.ndim > 1 else x.reshape(-1)
         old = self._kept.get(key)
         fits = old is not None and old.tensor.shape == one.shape and old.tensor.dtype == one.dtype
         if old is not None and fits and old.tensor.device == one.device:
@@ -430,4 +433,9 @@ def _has_children(module: nn.Module) -> bool:
 
 def _sample(x: Tensor) -> Tensor:
     """A strided sample as a copy (float32), on the device: an in-place ReLU may follow."""
-    return strided(x.detach(), 1024).to(torch.float32, copy=True)
+    return strided(_meant(x.detach()), 1024).to(torch.float32, copy=True)
+
+
+def _meant(x: Tensor) -> Tensor:
+    """Quantised values as the numbers that they stand for."""
+    return x.dequantize() if x.is_quantized else x

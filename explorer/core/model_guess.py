@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from explorer.core.program import Script, Signature
 SIZES = (USUAL_SIZE, 32, 28, 64, 256, 128, 299, 96, 48, 84, 227, 512)
 SMALLEST_FLAT = 28  # px; a first linear layer of fewer inputs takes numbers, not pixels
 LENGTH = 16
+CANDIDATES = 24  # of kinds of inputs, each with up to a dozen sizes
 SAMPLES = 1024
 
 _TEXTS = {"input_ids", "tokens", "token_ids", "ids", "idx", "src", "tgt", "text"}
@@ -57,8 +59,18 @@ def guesses(network: nn.Module) -> Iterator[tuple[Wanted, ...]]:
     names, optional = _parameters(network)
     yield from _of_config(network, [*names, *optional])
     firsts = list(_of_layers(network))
-    for first in firsts:
-        yield _completed(names, first, firsts)
+    candidates = (c for first in firsts for c in _completed(names, first, firsts))
+    only = _keywords(network)
+    for candidate in itertools.islice(candidates, CANDIDATES):
+        yield tuple(replace(w, keyword=w.keyword or w.name in only) for w in candidate)
+
+
+def _keywords(network: nn.Module) -> list[str]:
+    """Parameters that are passed by name only."""
+    if isinstance(network, Script):
+        return []
+    found = inspect.signature(network.forward).parameters.values()
+    return [p.name for p in found if p.kind == p.KEYWORD_ONLY and p.default is p.empty]
 
 
 def _parameters(network: nn.Module) -> tuple[list[str], list[str]]:
@@ -70,7 +82,7 @@ def _parameters(network: nn.Module) -> tuple[list[str], list[str]]:
         found = list(inspect.signature(network.forward).parameters.values())
     except (TypeError, ValueError):
         return ["x"], []
-    plain = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    plain = [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     needed = [p.name for p in plain if p.default is p.empty]
     return needed, [p.name for p in plain if p.default is not p.empty]
 
@@ -220,26 +232,34 @@ def _longest(network: nn.Module) -> int:
     return 0
 
 
-def _completed(names: Sequence[str], first: Wanted, others: Sequence[Wanted]) -> tuple[Wanted, ...]:
-    """One input for each parameter of ``forward``, by their names; the first from the layers."""
+def _completed(
+    names: Sequence[str], first: Wanted, others: Sequence[Wanted]
+) -> Iterator[tuple[Wanted, ...]]:
+    """One input for each parameter of ``forward``: the first as said, the others by their names,
+    and where a name says nothing like the first, like another layer's, or a number."""
     if not names:
-        return (first,)
-    found = [replace(first, name=names[0])]
-    for name in names[1:]:
-        word = name.lower()
-        text = next((o for o in others if o.kind == "tokens"), None)
-        image = next((o for o in others if o.kind == "image"), None)
-        if word in _TIMES:
-            found.append(Wanted(name, "value", value=1.0, why="its name"))
-        elif word in _MASKS:
-            found.append(Wanted(name, "ones", why="its name"))
-        elif word in _TEXTS and text is not None:
-            found.append(replace(text, name=name))
-        elif word in _PICTURES and image is not None:
-            found.append(replace(image, name=name))
-        else:
-            found.append(replace(first, name=name, why=f"like {names[0]}"))
-    return tuple(found)
+        yield (first,)
+        return
+    options = [_by_name(name, names[0], first, others) for name in names[1:]]
+    for rest in itertools.product(*options):
+        yield (replace(first, name=names[0]), *rest)
+
+
+def _by_name(name: str, like: str, first: Wanted, others: Sequence[Wanted]) -> list[Wanted]:
+    word = name.lower()
+    text = [replace(o, name=name) for o in others if o.kind == "tokens"][:1]
+    image = [replace(o, name=name) for o in others if o.kind == "image"][:1]
+    if word in _TIMES:
+        return [Wanted(name, "value", value=1.0, why="its name")]
+    if word in _MASKS:
+        return [Wanted(name, "ones", why="its name")]
+    if word in _TEXTS and text:
+        return text
+    if word in _PICTURES and image:
+        return image
+    same = replace(first, name=name, why=f"like {like}")
+    more = [replace(o, name=name) for o in others if replace(o, why=first.why) != first]
+    return [same, *more, Wanted(name, "value", value=1.0, why="nothing else fits")]
 
 
 def sized(network: nn.Module, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, ...]]:

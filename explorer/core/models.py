@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import json
 import traceback
@@ -64,6 +65,10 @@ SAMPLES = {
     "text": ("the cat sat on the mat",),
 }
 POINTS = 12
+REMEDY = (
+    "Set inputs (such as x=image; t=value 10; mask=ones 1x16), size, channels, layout, normalise "
+    "or dtype"
+)
 GROWN = 1.25  # by so much more (or less) input a prediction is made anew
 
 
@@ -104,6 +109,9 @@ class OwnParams:
         help="order of a picture's axes; flat: one row of numbers; frames: (N, C, T, H, W); "
         "list: one (C, H, W) a picture",
     )  # fmt: skip
+    last: str = knob(
+        "", help="layers whose maps are (N, H, W, C): names with *, commas between them"
+    )
     frames: int = knob(0, low=0, high=256, when="layout=frames", help="T: the picture so often")
     dtype: str = knob("guessed", choices=("guessed", *DTYPES), help="type of a picture's values")
     batch: int = knob(0, low=0, high=64, help="the input so many times; 0: as the network says")
@@ -151,6 +159,7 @@ class OwnModel(Engine[OwnParams]):
         self._notes = (*remarks, *filter(None, [unpredicted]))
         needs = () if self._needs is None else (self._needs.text(speed(self.host.device)),)
         self.remarks = (*needs, *self._notes)
+        self._last: tuple[str, ...] = ()
         self._points = _worth_showing(network, self._rehearsal)
         return network
 
@@ -166,6 +175,7 @@ class OwnModel(Engine[OwnParams]):
 
     def run(self, inputs: Inputs, params: OwnParams, memory: Any = None) -> Run:
         """One forward pass; every tensor that comes out is shown as what it is."""
+        self._last = tuple(p.strip() for p in params.last.split(",") if p.strip())
         given = self._given(inputs, params)
         self._predict(given, params)
         for slot, value in inputs.items():
@@ -194,6 +204,10 @@ class OwnModel(Engine[OwnParams]):
             next((w.ids for w in self.wanted if w.kind == "tokens"), 0),
         )  # fmt: skip
         yield from outputs(out, reading)
+
+    def channels_last(self, point: str) -> bool:
+        """Layers that the knob ``last`` names."""
+        return any(fnmatch.fnmatchcase(point, pattern) for pattern in self._last)
 
     # -- inputs
 
@@ -345,7 +359,7 @@ class OwnModel(Engine[OwnParams]):
 
     def _hint(self) -> str:
         hint = self._doubt.rpartition("; ")[2] if "NHWC" in self._doubt else ""
-        return f"{hint[:1].upper()}{hint[1:]}" or "Set inputs, size, channels, layout or dtype"
+        return f"{hint[:1].upper()}{hint[1:]}" or REMEDY
 
 
 def dressing_of(params: OwnParams) -> Dressing:
@@ -413,11 +427,11 @@ def _worth_showing(network: nn.Module, rehearsal: Rehearsal | None) -> tuple[str
     """A dozen layers in the order in which they run, dropouts and the like left out."""
     plain = (nn.Dropout, nn.Identity, nn.Flatten, nn.Dropout2d)
     modules = dict(network.named_modules())
-    ran = list(rehearsal.called) if rehearsal is not None and rehearsal.called else list(modules)
+    ran = list(rehearsal.called) if rehearsal is not None and rehearsal.whole else list(modules)
     names = [
         name
         for name in ran
-        if name and next(modules[name].children(), None) is None
+        if name and not name.endswith("_packed_params") and next(modules[name].children(), None) is None
         and not isinstance(modules[name], plain)
     ]  # fmt: skip
     step = max(1, len(names) / POINTS)

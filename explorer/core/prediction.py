@@ -107,6 +107,7 @@ class Rehearsal:
         self.parameters = bytes_of(network)
         self._mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._inside: list[str] = []
+        self.whole = False  # the last pass came to its end
         self.called: dict[
             str, int
         ] = {}  # modules in the order of their first call, in the last pass
@@ -159,13 +160,14 @@ class Rehearsal:
         """
         counter = FlopCounterMode(display=False)
         ledger = _Ledger(self._known)
-        out, unknown = None, ""
+        out, unknown, self.whole = None, "", False
         self._inside.clear()
         self.called.clear()
         try:
             with torch.no_grad(), _quiet(), self._mode, counter, ledger:
                 given = tree_map(_shape_only, (list(args), dict(kwargs or {})))
                 out = self._copy(*given[0], **given[1])
+            self.whole = True
         except _VALUES_MATTER as error:
             unknown = f"{self._where()} could not be predicted: {_why(error)}"
         except Exception as error:

@@ -119,6 +119,7 @@ class Session:
         self.engine.network = self.network
         self.row = replace(self.row, **self.engine.described())
         self._capture = Capture(self.network, self._cancel.is_set)
+        self._capture.channels_last = self.engine.channels_last
         self._passes = Passes(self)
         self.driver.swept, self._tree = 0.0, None
         self.instruments.fit(self.layers())
@@ -129,6 +130,7 @@ class Session:
             self._capture.remove()
             self._capture.clear()
             self._passes.forget()
+        self.instruments.close()
         self._forget_run()
 
     @property

@@ -65,11 +65,17 @@ class Surgery:
         self._finite.clear()
         return tuple(self._notes)
 
-    def edited(self, out: Any, x: Tensor, edits: Sequence[Edit]) -> Any:
+    def edited(
+        self, out: Any, x: Tensor, edits: Sequence[Edit], *, channels_last: bool = False
+    ) -> Any:
         """What a module returns with the edits applied to its first tensor ``x``; the rest as it
-        was."""
+        was. ``channels_last``: ``x`` is (N, H, W, C)."""
+        if x.is_quantized:
+            for edit in edits:
+                self._note(edit, f"changes nothing: {edit.point} gives quantised values")
+            return out
         y = x.clone(memory_format=torch.contiguous_format) if x.ndim > 4 else x.clone()
-        maps = maps_of(y)
+        maps = y.permute(0, 3, 1, 2) if channels_last else maps_of(y)
         before = x.detach().isfinite().all()
         for edit in edits:
             self._apply(maps, edit)
@@ -80,7 +86,8 @@ class Surgery:
             return y
         if isinstance(out, dict):
             return type(out)({k: y if v is x else v for k, v in out.items()})
-        return type(out)(y if v is x else v for v in out)
+        rest = [y if v is x else v for v in out]
+        return type(out)(*rest) if hasattr(out, "_fields") else type(out)(rest)
 
     def _apply(self, maps: Tensor, edit: Edit) -> None:
         missing = [unit for unit in edit.units if unit >= maps.shape[1]]
