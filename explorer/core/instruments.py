@@ -89,6 +89,11 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
         "The pixel under the mouse in every layer, what it sees, and which pixels are like it",
         area="bottom", icon="crosshair",
     ),
+    InstrumentRow(
+        "gram", "explorer.instruments.gram:Gram", "Gram matrix",
+        "Which units of a layer are active together, beside those of another input",
+        area="bottom", icon="grid",
+    ),
 )  # fmt: skip
 
 
