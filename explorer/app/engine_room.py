@@ -49,6 +49,7 @@ class EngineRoom(QObject):
             dock.set_theme(window.theme)
         self.slots.set_theme(window.theme)
         window.engines.set_current(row.name)
+        window.knobs.wait()
         self.layers = []
         window.layers.set_layers([])
         window.centre.show_points(self.first_points(row))

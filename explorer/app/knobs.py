@@ -35,6 +35,9 @@ EFFECT: dict[Effect, tuple[str, str, str]] = {
 }
 
 
+TO_COME, NONE = "The knobs appear when the engine is open.", "This engine has no knobs."
+
+
 class KnobRow(QWidget):
     """Name, unit, effect and reset over the editor, and below it what is wrong with the value."""
 
@@ -148,7 +151,7 @@ class KnobsPanel(QWidget):
         self._values: dict[str, Any] = {}
         self._theme: Theme = DARK
         self.setAccessibleName("Knobs")
-        self.empty = QLabel("This engine has no knobs.")
+        self.empty = QLabel(TO_COME)
         self.empty.setProperty("role", "muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.reset_button = QPushButton("Reset all")
@@ -162,7 +165,12 @@ class KnobsPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._scroll)
+        self.wait()
+
+    def wait(self) -> None:
+        """No engine is open yet: show no knobs, least of all those of the one before."""
         self.set_knobs({}, {})
+        self.empty.setText(TO_COME)
 
     def set_knobs(self, known: Mapping[str, Knob], values: Any = None) -> None:
         """Make the form anew for ``known``, at ``values`` (mapping or Params) or defaults."""
@@ -187,6 +195,7 @@ class KnobsPanel(QWidget):
         column.addWidget(self.reset_button, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(1)
         self._scroll.setWidget(form)
+        self.empty.setText(NONE)
         self.empty.setVisible(not self.rows)
         self.reset_button.setVisible(bool(self.rows))
         self.set_values(values if values is not None else {})

@@ -66,6 +66,7 @@ class Node:
     ticked: bool = False
     starred: bool = False
     statistics: LayerStatistics | None = None
+    broken: str = ""  # the first layer inside, or itself, that is not finite
 
     @property
     def tail(self) -> str:
@@ -110,6 +111,8 @@ class Node:
             parts.append(f"{percent_text(live.zeros)} zeros")
             parts.append("" if live.finite else "has NaN or ∞")
             parts.append(f"{live.calls} calls" if live.calls > 1 else "")
+        elif self.broken:
+            parts.append(f"NaN or ∞ first in {self.broken}")
         return " · ".join(filter(None, parts))
 
 
@@ -190,6 +193,18 @@ class LayerModel(QAbstractItemModel):
             node = self.nodes.get(row.name)
             if node is not None:
                 node.statistics = row
+        self._find_broken()
+
+    def _find_broken(self) -> None:
+        """A folded stage says too that something in it is not finite, and where first."""
+        for node in self.nodes.values():
+            node.broken = ""
+        for node in self.walk():
+            above: Node | None = node
+            whole = node.statistics is None or node.statistics.finite
+            while not whole and above is not None and not above.broken:
+                above.broken = node.layer.name
+                above = above.parent
 
     # -- what Qt asks
 
@@ -241,7 +256,7 @@ class LayerModel(QAbstractItemModel):
             return node
         if role == SEARCH:
             said = (node.layer.name, node.layer.kind, node.text(KIND), node.text(SHAPE))
-            return " ".join(said)
+            return " ".join(said) + (" NaN" if node.broken else "")
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             why = "" if node.called else "; its parent never calls it, so there is nothing to show"
             return node.sentence() + why

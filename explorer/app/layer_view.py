@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -52,7 +54,12 @@ from explorer.app.layer_model import (
 from explorer.panels.icons import pixmap
 from explorer.panels.theme import DARK, TREE_ROW, Theme, font, kind_token
 
+if TYPE_CHECKING:
+    from explorer.views import LayerStatistics
+
 WIDTHS = {SHAPE: 116, ACTIVE: 58, KIND: 76, ZEROS: 88, MEAN: 68, PARAMETERS: 88}
+SHAPE_LEAST, SHAPE_SHARE = 72, 0.58  # px, and the most of the width that shapes take
+BAR = 44  # px of the activity bar below a shape, where it has no column of its own
 NAME_WIDTH = 150  # columns go, from the last one on, until the name has this much
 NAME_LEAST = 90  # beside the shape alone
 
@@ -65,6 +72,7 @@ class LayerView(QTreeView):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._theme: Theme = DARK
+        self._shapes = WIDTHS[SHAPE]
         self._delegate = LayerDelegate(self)
         self.setItemDelegate(self._delegate)
         self.setAccessibleName("Layers of the network")
@@ -85,20 +93,35 @@ class LayerView(QTreeView):
         self._delegate.theme = theme
         self.viewport().update()
 
+    def fit_shapes(self, shapes: Iterable[str]) -> None:
+        """Make the column of shapes as wide as the longest of these, so that none is cut."""
+        metrics = QFontMetrics(_number())
+        widest = max((metrics.horizontalAdvance(text) for text in set(shapes)), default=0)
+        wanted = max(SHAPE_LEAST, widest + 14)
+        if wanted != self._shapes:
+            self._shapes = wanted
+            self._fit()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Show as many columns as fit; without room for the kinds, the names carry them."""
+        """Show as many columns as fit."""
         super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Without room for the kinds, names carry them; without activity, shapes do."""
         header = self.header()
         if header.count() <= PARAMETERS:
             return
-        room = self.viewport().width()
+        room = whole = self.viewport().width()
         header.setSectionResizeMode(LAYER, QHeaderView.ResizeMode.Stretch)
-        for column, width in WIDTHS.items():
+        shapes = min(self._shapes, max(SHAPE_LEAST, round(SHAPE_SHARE * whole)))
+        for column, width in {**WIDTHS, SHAPE: shapes}.items():
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             room -= width
             self.setColumnHidden(column, room < (NAME_LEAST if column == SHAPE else NAME_WIDTH))
             header.resizeSection(column, width)
         self._delegate.words = self.isColumnHidden(KIND)
+        self._delegate.bars = self.isColumnHidden(ACTIVE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter ticks; Left and Right go to the maps of a layer that has nothing to fold."""
@@ -129,6 +152,7 @@ class LayerDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self.theme: Theme = DARK
         self.words = False  # write the kind beside the name
+        self.bars = False  # draw the activity below the shape
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """One height for all rows."""
@@ -163,8 +187,7 @@ class LayerDelegate(QStyledItemDelegate):
         if node.called:
             self._paint_tick(painter, self._tick_box(option), node, chosen=chosen)
         left, right = rect.left() + 28, rect.right() - 4
-        live = node.statistics
-        if live is not None and not live.finite:
+        if node.broken:
             right = self._paint_warning(painter, rect, right)
         elif node.starred:
             right -= 14
@@ -234,6 +257,16 @@ class LayerDelegate(QStyledItemDelegate):
         inner = rect.adjusted(4, 0, -6, 0)
         side = Qt.AlignmentFlag.AlignLeft if column == KIND else Qt.AlignmentFlag.AlignRight
         painter.drawText(inner, _MIDDLE | side, _elided(text, face, inner.width()))
+        if column == SHAPE and self.bars and node.statistics is not None and node.called:
+            self._bar_below(painter, inner, node.statistics, chosen=chosen)
+
+    def _bar_below(
+        self, painter: QPainter, inner: QRect, live: LayerStatistics, *, chosen: bool
+    ) -> None:
+        share = min(max(live.activity, 0.0), 1.0) if live.finite else 0.0
+        place = QRect(inner.right() - BAR + 1, inner.bottom() - 2, BAR, 2)
+        colour = self.theme.colour("on_accent" if chosen else "muted")
+        _bar(painter, place, share, colour, self.theme.colour("hairline"))
 
     def editorEvent(
         self,

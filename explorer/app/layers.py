@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSortFilterProxyModel, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from explorer.app.layer_model import LAYER, NODE, SEARCH, LayerModel, LayerRow, Node
+from explorer.app.layer_model import LAYER, NODE, SEARCH, SHAPE, LayerModel, LayerRow, Node
 from explorer.app.layer_view import LayerView
 from explorer.panels.theme import Theme
 
@@ -85,6 +85,7 @@ class LayerTree(QWidget):
         self.model.set_layers(layers)
         self._ticked = [n for n in self._ticked if n in self.model.nodes]
         self.set_points(self._points)
+        self._fit_shapes()
         self._fold()
         if current in self.model.nodes:
             self.set_current(current)
@@ -158,6 +159,7 @@ class LayerTree(QWidget):
     def _take_pending(self) -> None:
         if self._pending:
             self.model.set_statistics(self._pending)
+            self._fit_shapes()
             self._pending = ()
             self.tree.viewport().update()
             self._describe()
@@ -178,6 +180,9 @@ class LayerTree(QWidget):
             self.tree.scrollTo(place)
         self._silent = before
         self._describe()
+
+    def _fit_shapes(self) -> None:
+        self.tree.fit_shapes(node.text(SHAPE) for node in self.model.nodes.values() if node.called)
 
     def _fold(self) -> None:
         """Fold by stage; a network that is but one or two long lists is opened."""

@@ -348,3 +348,16 @@ def test_a_linear_slider_keeps_every_step_and_a_log_one_every_decade() -> None:
 @given(st.floats(-1e12, 1e12))
 def test_a_number_is_read_back_as_it_is_shown(value: float) -> None:
     assert float(plain(number_text(value))) == pytest.approx(value, rel=1e-5, abs=1e-300)
+
+
+def test_without_an_engine_the_knobs_of_the_one_before_are_gone(qtbot: QtBot) -> None:
+    panel = KnobsPanel()
+    qtbot.addWidget(panel)
+    assert "appear when" in panel.empty.text()
+    panel.set_knobs(knobs(Params))
+    assert panel.rows
+    panel.wait()
+    assert panel.rows == {}
+    assert "appear when" in panel.empty.text()
+    panel.set_knobs({})
+    assert "no knobs" in panel.empty.text()

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QFontMetrics
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from explorer.app.layer_model import ACTIVE, KIND, MEAN, SHAPE, ZEROS, kind_word
+from explorer.app.layer_model import ACTIVE, KIND, LAYER, MEAN, SHAPE, ZEROS, kind_word
 from explorer.app.layers import LayerTree
-from explorer.panels.theme import DARK, LIGHT
+from explorer.panels.theme import DARK, LIGHT, font
 from explorer.views import LayerStatistics
 
 pytestmark = pytest.mark.gui
@@ -266,3 +266,70 @@ def test_a_thousand_rows_paint_only_what_is_seen(tree: LayerTree) -> None:
 def test_an_empty_tree_says_what_it_waits_for(tree: LayerTree) -> None:
     tree.set_layers([])
     assert "when the network is loaded" in tree.details.text()
+
+
+def test_no_shape_is_cut_however_long_and_the_name_keeps_its_room(tree: LayerTree) -> None:
+    layers = [
+        Layer("main.0", "ConvTranspose2d", shape=(40, 128, 16, 16)),
+        Layer("main.1", "BatchNorm2d", shape=(40, 64, 32, 32)),
+    ]
+    tree.resize(288, 400)
+    tree.set_layers(layers)
+    header = tree.tree.header()
+    metrics = QFontMetrics(font("number"))
+    for name in tree.model.nodes:
+        text = tree.model.nodes[name].text(SHAPE)
+        assert text.startswith("N=40")
+        assert metrics.horizontalAdvance(text) + 10 <= header.sectionSize(SHAPE)
+    assert header.sectionSize(LAYER) >= 90
+    tree.set_layers([replace(layer, shape=(1, 8)) for layer in layers])
+    assert header.sectionSize(SHAPE) < 100  # short ones leave the room to the names
+
+
+def test_a_folded_stage_says_where_in_it_the_first_nan_is(tree: LayerTree) -> None:
+    shape = (1, 64, 28, 28)
+    bad = ("layer2.1.bn1", "layer3.0.conv1")
+    tree.show_statistics(
+        [LayerStatistics(name, shape, math.nan, 0.0, False, 0.0) for name in reversed(bad)]
+    )
+    node = tree.model.nodes
+    assert node["layer2"].broken == node["layer2.1"].broken == "layer2.1.bn1"
+    assert node["layer3"].broken == "layer3.0.conv1"
+    assert node["layer1"].broken == node["layer2.0"].broken == ""
+    assert "NaN or ∞ first in layer2.1.bn1" in node["layer2"].sentence()
+    tree.field.setText("nan")
+    assert set(visible(tree)) == {"layer2", "layer2.1", "layer2.1.bn1",
+                                  "layer3", "layer3.0", "layer3.0.conv1"}  # fmt: skip
+    tree.field.setText("")
+    assert error_pixels(tree, "layer2") > 0
+    assert error_pixels(tree, "layer1") == 0
+    tree._take_pending()
+    tree.model.set_statistics([LayerStatistics(n, shape, 0.0, 0.0, True, 0.0) for n in bad])
+    assert node["layer2"].broken == ""
+
+
+def error_pixels(tree: LayerTree, name: str) -> int:
+    """How many pixels of a row have the colour of errors."""
+    row = tree.tree.visualRect(tree.shown.mapFromSource(tree.model.place(name)))
+    image = tree.tree.viewport().grab(row).toImage()
+    wanted = DARK.colour("error").rgb()
+    return sum(
+        image.pixel(x, y) == wanted for x in range(image.width()) for y in range(image.height())
+    )
+
+
+def test_a_narrow_tree_draws_the_activity_below_the_shape(tree: LayerTree) -> None:
+    tree.resize(288, 600)
+    QApplication.processEvents()
+    assert tree.tree.isColumnHidden(ACTIVE)
+    widths = []
+    for activity in (0.25, 1.0):
+        row = LayerStatistics("conv1", (1, 64, 112, 112), 0.5, 0.1, True, activity)
+        tree.model.set_statistics([row])
+        place = tree.tree.visualRect(
+            tree.shown.mapFromSource(tree.model.place("conv1")).siblingAtColumn(SHAPE)
+        )
+        image = tree.tree.viewport().grab(place).toImage()
+        y, muted = image.height() - 3, DARK.colour("muted")
+        widths.append(sum(near(image.pixelColor(x, y), muted) for x in range(image.width())))
+    assert widths[1] - widths[0] == 33  # three quarters of the bar
