@@ -12,6 +12,7 @@ NAMES = {
     "event-loop": "benchmarks.event_loop",
     "memory": "benchmarks.memory",
     "cancel": "benchmarks.cancel",
+    "edit": "benchmarks.edit",
     "hypercolumn": "benchmarks.hypercolumn",
     "recording": "benchmarks.recording",
 }
