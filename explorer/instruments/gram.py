@@ -87,8 +87,9 @@ class Gram(Instrument[GramParams]):
         """Matrix and spectrum of this input; of the held one and their difference when there is."""
         layer = next(iter(_layer_of(params, taken.layers)), "")
         if layer not in taken.tensors:
-            if layer:
-                yield Text("gram/this input", f"{layer} was not called in this pass.")
+            called = {la.name: la.called for la in taken.layers}
+            if layer and not called[layer]:
+                yield Text("gram/this input", f"{layer} was not called by its parent.")
             return
         if taken.tensors[layer].ndim not in (2, 3, 4):
             shape = " × ".join(map(str, taken.tensors[layer].shape[1:]))
@@ -183,7 +184,11 @@ def _about(layer: str, rows: Tensor, choice: _Choice, params: GramParams) -> str
         size = -(-count // choice.blocks)
         which = f"all {count} units, averaged in blocks of {size} for being more than {WHOLE}"
     else:
-        which = f"{len(choice.units)} of {count} units"
+        which = (
+            f"{count} units"
+            if len(choice.units) == count
+            else (f"the {len(choice.units)} strongest of {count} units")
+        )
     order = {"alike": "alike ones together", "energy": "strongest first", "index": "by index"}
     what = "correlation" if params.correlation else f"mean of {rows.shape[1]} positions"
     return f"{layer}: {which}, {order[params.order]}; {what}"
@@ -194,7 +199,8 @@ def _shown(item: str, values: Tensor, choice: _Choice, note: str, scale: float) 
     return Matrix(
         f"gram/{item}", _numpy(values), rows=choice.labels, columns=choice.labels, share="gram",
         scale="diverging" if signed else "sequential",
-        note=f"{note.removeprefix(' · ')}; 1 = root mean square {scale:.3g}",
+        note=f"{note.removeprefix(' · ')}; "
+        + (f"1 = root mean square {scale:.3g}" if scale > 1e-20 else "all zero"),
     )  # fmt: skip
 
 
