@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer import __version__
+from explorer import __version__, inspecting, proof_commands, run_report
 from explorer.command_words import (
     Command,
     Parser,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from explorer.core.weights import WeightStore
     from explorer.views import Frame
 
-VERBS = ("list", "layers", "run", "shot", "train", "evaluate", "weights")
+VERBS = ("list", "layers", "run", "verify", "open", "shot", "train", "evaluate", "weights")
 OK, BAD_INPUT, MISSING_WEIGHTS, ENGINE_FAILED = 0, 2, 3, 4
 
 
@@ -205,11 +205,12 @@ def _open(args: argparse.Namespace) -> Session:
         row, values = find(args.model, table()), {}
     from explorer.core.session import Session
 
-    session = Session(
-        row, device=args.device, seed=args.seed, params={**values, **settings(args.set)}
-    )
+    _, own = inspecting.split((), settings(args.set))
+    session = Session(row, device=args.device, seed=args.seed, params={**values, **own})
     session.on_progress = _say if sys.stderr.isatty() else None
     session.open()
+    for remark in session.engine.remarks:
+        print(f"layerscope: {remark}", file=sys.stderr)
     session.statistics_every = 0.0
     session.edits = edits(args)
     from explorer.views import View
@@ -260,6 +261,8 @@ def _run(args: argparse.Namespace) -> int:
     from explorer.core.streams import clip_of
 
     clip = clip_of(inputs)
+    instruments, _ = inspecting.split(args.inspect, settings(args.set))
+    inspecting.lay_on(session, instruments, inputs)
     begun = time.perf_counter()
     if clip is None:
         frames = session.run(inputs, steps=args.steps)
@@ -269,24 +272,26 @@ def _run(args: argparse.Namespace) -> int:
     notes: dict[str, None] = {}
     record = write_run(
         args.out,
-        _watched(frames, times, notes),
+        _watched(inspecting.with_studies(session, frames, instruments), times, notes),
         lambda: {
             **_facts(session),
             "notes": list(notes),
             "input_names": {slot: getattr(v, "name", "") for slot, v in inputs.items()},
-            "timing": _timing(times, time.perf_counter() - begun),
+            "timing": run_report.timing(times, time.perf_counter() - begun),
+            "again": proof_commands.again(args, session, inputs),
         },
         every=0 if clip is not None else args.every or 0,
         fps=(clip.fps or 25.0) / max(1, args.every or 1) if clip is not None else 25.0,
         read=session.read,
     )
+    proof_commands.add_proofs(args, record, session, inputs)
     session.close()
     for note in notes:
         print(f"layerscope: {note}", file=sys.stderr)
     print(
         json.dumps(record, indent=2, ensure_ascii=False)
         if args.json
-        else _summary(record, args.out)
+        else run_report.summary(record, args.out)
     )
     return OK
 
@@ -304,43 +309,6 @@ def _watched(
         times.append(frame.milliseconds)
         notes |= dict.fromkeys(frame.notes)
         yield frame
-
-
-def _timing(times: Sequence[Mapping[str, float]], seconds: float) -> dict[str, Any]:
-    names = sorted({name for row in times for name in row})
-    mean = {f"{n}_ms": round(sum(r.get(n, 0.0) for r in times) / len(times), 3) for n in names}
-    return {"seconds": round(seconds, 3), "frames": len(times), **mean}
-
-
-def _summary(record: dict[str, Any], out: Path) -> str:
-    lines = [
-        f"{record['engine']} · weights: {record['provenance']} · {record['timing']['seconds']} s"
-    ]
-    for entry in record["artefacts"]:
-        shape = " × ".join(map(str, entry.get("shape") or ()))
-        said = _headline(entry)
-        lines.append(f"  {entry['name']:40} {entry['kind']:12} {shape:18} {said}".rstrip())
-        lines.append(f"  {'':40} {', '.join(entry['files'])}")
-    return "\n".join([*lines, f"in {out}"])
-
-
-def _headline(entry: Mapping[str, Any]) -> str:
-    """What an artefact says, in one line: its best scores, its text, or its range."""
-    if entry.get("best"):
-        return ", ".join(
-            f"{b['label']} {b['score']:.3g}" + _was(b.get("before")) for b in entry["best"][:3]
-        )
-    if "text" in entry:
-        text = " ".join(str(entry["text"]).split())
-        return text if len(text) <= 60 else f"{text[:59]}…"
-    if entry.get("range") and entry["kind"] != "Image":
-        low, high = entry["range"]
-        return f"{low:.4g} … {high:.4g} {entry['unit']}".rstrip()
-    return ""
-
-
-def _was(before: float | None) -> str:
-    return "" if before is None else f" (was {before:.3g})"
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -422,10 +390,11 @@ def _shot(args: argparse.Namespace) -> int:
     own = args.arch or is_own(args.engine)
     slots = find(args.engine, table()).inputs if args.engine and not own else {"image": "image"}
     paths, given = _dropped(args.inputs, slots)
+    instruments, values = inspecting.split(args.inspect, settings(args.set))
     shot(
         args.out, paths, engine=args.engine, size=(int(width), int(height)),
-        arch=args.arch, theme=args.theme, layout=args.layout, values=settings(args.set),
-        capture=args.capture,
+        arch=args.arch, theme=args.theme, layout=args.layout, values=values,
+        capture=args.capture, instruments=instruments,
         edits=edits(args), steps=args.steps or 0, frame=args.frame, slots=given,
         device=args.device, seed=args.seed,
     )  # fmt: skip
@@ -487,8 +456,8 @@ def _fail(message: str) -> Any:
 
 
 COMMANDS: dict[str, Command] = {
-    "list": _list, "layers": _layers, "run": _run, "shot": _shot, "train": _train,
-    "evaluate": _evaluate, "weights": _weights,
+    "list": _list, "layers": _layers, "run": proof_commands.provable(_run), "shot": _shot, "train": _train,
+    "evaluate": _evaluate, "weights": _weights, **proof_commands.COMMANDS,
 }  # fmt: skip
 
 

@@ -109,7 +109,19 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
         "--every", type=_count, metavar="N", help="every Nth frame, or a PNG every N steps"
     )
     run.add_argument("--json", action="store_true", help="print the record of run.json")
+    run.add_argument(
+        "--prove", action="store_true", help="a stand-alone program for each captured layer"
+    )
     _looking(run)
+
+    verify = verb("verify", "run a folder's run again: is every array equal?")
+    verify.add_argument("folder", type=Path, metavar="RUN_FOLDER")
+    verify.add_argument("inputs", nargs="*", metavar="SLOT=PATH")
+    verify.add_argument("--run-code", action="store_true", help="of a model of your own")
+    verify.add_argument("--json", action="store_true")
+
+    opening = verb("open", "the window on a session file")
+    opening.add_argument("file", type=Path, metavar="FILE.layerscope")
 
     shot = verb("shot", "a picture of the real window, without a display")
     shot.add_argument("out", type=Path, metavar="OUT.png")
@@ -167,6 +179,10 @@ def _settings_of(parser: Parser) -> None:
 def _looking(parser: Parser) -> None:
     parser.add_argument("--capture", action="append", default=[], metavar="LAYER")
     parser.add_argument("--edit", action="append", default=[], metavar="LAYER:UNIT[REGION]=OP")
+    parser.add_argument(
+        "--inspect", action="append", default=[], metavar="INSTRUMENT",
+        help="lay an instrument on; its knobs are --set INSTRUMENT.knob=value",
+    )  # fmt: skip
     parser.add_argument("--edits", type=Path, metavar="FILE", help="edits saved from the window")
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from explorer.app.docks import AREAS, Dock
 from explorer.app.knobs import KnobsPanel
+from explorer.app.sides import Sides
 from explorer.core.instruments import INSTRUMENTS, PREFIX, InstrumentRow
 from explorer.params import knobs
 
@@ -41,11 +42,12 @@ class InstrumentDock(Dock):
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setAccessibleName(f"Show the knobs of {row.title}")
         self.fold.toggled.connect(self._folded)
+        self.fold.setChecked(row.unfolded)
         self.run = QPushButton("Run")
         self.run.setToolTip(row.summary)
         self.run.setVisible(row.study)
         self.knobs.setMaximumHeight(220)
-        self.knobs.hide()
+        self.knobs.setVisible(row.unfolded)
         self.bar.remark.setText(row.summary)
         self.bar.setToolTip(row.summary)
         self.add(_beside(self.fold, self.run))
@@ -95,6 +97,9 @@ class Instruments(QObject):
     def open(self, name: str, values: dict[str, Any] | None = None) -> None:
         """Open an instrument's dock and lay it on what runs."""
         window, row = self._window, self._rows[name]
+        self._followed |= {k: v for k, v in (values or {}).items() if k in FOLLOWED}
+        if window.centre.current:
+            self._followed.setdefault("layer", window.centre.current)
         dock = self.docks.get(name)
         if dock is None:
             dock = self.docks[name] = InstrumentDock(row, window)
@@ -111,6 +116,10 @@ class Instruments(QObject):
         dock.raise_()
         window.commands[f"inspect-{name}"].setChecked(True)
         window.runner.set_instrument(name, {**(values or {}), **self._wanted(name)})
+
+    def has_study(self, name: str) -> bool:
+        """Whether an instrument has passes of its own."""
+        return self._rows[name].study
 
     def close(self, name: str) -> None:
         """Close an instrument's dock; nothing is captured for it any more."""
@@ -136,7 +145,10 @@ class Instruments(QObject):
                 dock.group = GroupPanel(dock, theme=self._window.theme)
                 dock.group.setAccessibleName(dock.row.title)
                 self._window.looking.connect_panel(dock.group)
-                dock.fill(dock.group)
+                if dock.rows is None:
+                    dock.fill(dock.group)
+                else:
+                    dock.fill(Sides(dock.knobs, dock.rows, dock.group))
             self._window.presenter.groups[PREFIX + name] = dock.group
 
     def _add_rows(self, dock: InstrumentDock) -> None:
@@ -148,7 +160,8 @@ class Instruments(QObject):
             panel.visible_changed.connect(self._window.runner.set_visible)
         self._window.looking.connect_panel(panel)
         dock.rows = panel
-        dock.fill(panel)
+        if not dock.row.groups:
+            dock.fill(panel)
 
     def show_frame(self, frame: Frame) -> None:
         """Rows of layers, to the panels that show them."""
@@ -211,6 +224,8 @@ class Instruments(QObject):
             beside = self._window.layers_dock
         if beside is not None:
             self._window.tabifyDockWidget(beside, dock)
+        if dock.row.panel and dock.row.area == "bottom":
+            self._window.resizeDocks([dock], [self._window.height() // 2], Qt.Orientation.Vertical)
         if dock.row.area == "left":  # a list of rows wants more room than a tree of names
             room = min(WIDE, self._window.width() * 2 // 5)
             self._window.resizeDocks([dock], [room], Qt.Orientation.Horizontal)

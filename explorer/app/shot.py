@@ -49,6 +49,7 @@ def shot(
     steps: int = 0,
     frame: int | None = None,
     slots: Mapping[str, str] | None = None,
+    instruments: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
     seed: int = 0,
     patience: float = PATIENCE,
@@ -63,6 +64,7 @@ def shot(
         values: knobs by name, typed or as text. ``capture``: layers to tick.
         steps: stop after so many steps of a run (0: when it ends, or after 20 s).
         frame: of a clip.
+        instruments: docks to open, with their knobs; those with passes of their own are run.
         slots: what goes into a slot by its name: a path, or the text of a text slot.
         patience: seconds until it gives up.
 
@@ -96,7 +98,7 @@ def shot(
         )
         window.resize(*size)
         window.show()
-        waiting = _Waiting(window, asked, steps, frame, layout, slots or {})
+        waiting = _Waiting(window, asked, steps, frame, layout, slots or {}, instruments or {})
         try:
             waiting.wait(patience)
             app.processEvents()
@@ -113,11 +115,13 @@ class _Waiting(QObject):
 
     def __init__(
         self, window: Window, asked: Asked, steps: int, frame: int | None, layout: str,
-        slots: Mapping[str, str],
+        slots: Mapping[str, str], instruments: Mapping[str, Mapping[str, Any]],
     ) -> None:  # fmt: skip
         super().__init__()
         self._window, self._asked = window, asked
         self._steps, self._frame, self._layout, self._slots = steps, frame, layout, slots
+        self._instruments = dict(instruments)
+        self._studies = [name for name in instruments if window.instruments.has_study(name)]
         self._failure: Failure | None = None
         self._refusal = ""
         self._idle = False
@@ -208,7 +212,17 @@ class _Waiting(QObject):
         if self._window.runner.busy and not self._refusal:
             self._quiet.start()
             return
-        if self._window.presenter.frame is not None or self._refusal:
+        if self._refusal:
+            self._loop.quit()
+        elif self._instruments:  # once the engine ran, when layers and shapes are known
+            for name, values in self._instruments.items():
+                self._window.instruments.open(name, dict(values))
+            self._instruments = {}
+            self._quiet.start()
+        elif self._studies:
+            self._window.runner.study(self._studies.pop(0))
+            self._quiet.start()
+        elif self._window.presenter.frame is not None:
             self._loop.quit()
 
     @Slot(object)

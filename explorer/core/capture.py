@@ -131,8 +131,8 @@ class Capture:
             return
         self._release()
         self._wanted = wanted
-        for module in self._stops:
-            self._handles.append(module.register_forward_pre_hook(self._enter))
+        for leaf in self._stops:
+            self._handles.append(leaf.register_forward_pre_hook(self._enter))
         if len(self.modules) == 1:  # no module inside: only the graph tells where its backward is
             self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
