@@ -134,6 +134,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("clear-edits", "Clear edits", ("Ctrl+Shift+X",), "Layer", "trash",
            "Remove every edit of the network"),
 
+    Action("hold", "Hold the input for comparison", ("H",), "Inspect", "pin",
+           "Pixel and Gram matrix compare the next input with the one of now"),
     *(
         Action(f"inspect-{row.name}", row.title, (), "Inspect", row.icon, row.summary,
                checkable=True)

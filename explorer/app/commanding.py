@@ -64,7 +64,7 @@ class Commanding(QObject):
             "order": self._order, "scale": self._scale, "zero-unit": self._zero,
             "scale-down": partial(self._scale_unit, 0.5),
             "scale-up": partial(self._scale_unit, 2.0),
-            "clear-edits": w.edit_book.clear, "palette": self._palette,
+            "hold": w.instruments.toggle_hold, "clear-edits": w.edit_book.clear, "palette": self._palette,
             "theme": w.toggle_theme, "reduced-motion": self._reduce_motion,
             "layout-save": self._ask_layout_name,
             "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self.keys.open,

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from explorer.app.docks import AREAS, Dock
@@ -46,11 +46,17 @@ class InstrumentDock(Dock):
         self.run = QPushButton("Run")
         self.run.setToolTip(row.summary)
         self.run.setVisible(row.study)
+        self.hold = QPushButton("Hold")
+        self.hold.setCheckable(True)
+        self.hold.setToolTip("Keep what is shown, to compare the next input with it (H); a picture "
+                             "dropped here is compared at once")  # fmt: skip
+        self.hold.setAccessibleName(f"Hold the input of {row.title}")
+        self.hold.hide()
         self.knobs.setMaximumHeight(220)
         self.knobs.setVisible(row.unfolded)
         self.bar.remark.setText(row.summary)
         self.bar.setToolTip(row.summary)
-        self.add(_beside(self.fold, self.run))
+        self.add(_beside(self.fold, self.run, self.hold))
         self.add(self.knobs)
 
     def set_theme(self, theme: Theme) -> None:
@@ -103,7 +109,8 @@ class Instruments(QObject):
         dock = self.docks.get(name)
         if dock is None:
             dock = self.docks[name] = InstrumentDock(row, window)
-            dock.dropped.connect(window.intake.take)
+            dock.dropped.connect(self._on_drop)
+            dock.hold.toggled.connect(self._on_hold)
             dock.set_theme(window.theme)
             dock.visibilityChanged.connect(self._on_visible)
             dock.knobs.changed.connect(self._on_knob)
@@ -197,6 +204,9 @@ class Instruments(QObject):
         if dock is None:
             return
         known = knobs(laid.params_type)
+        dock.hold.setVisible("hold" in known)
+        with QSignalBlocker(dock.hold):
+            dock.hold.setChecked(bool(getattr(laid.params, "hold", False)))
         if list(dock.knobs.rows) != list(known):
             dock.knobs.set_knobs(known, laid.params)
             dock.fold.setVisible(bool(known))
@@ -264,8 +274,31 @@ class Instruments(QObject):
             if not shown and not self._window.closing:
                 self._window.runner.set_instrument(name, None)
 
+    def toggle_hold(self) -> None:
+        """Hold the present input in all open instruments that compare, or let go in all."""
+        docks = [self.docks[name] for name in self.names() if not self.docks[name].hold.isHidden()]
+        if not docks:
+            self._window.say("No open instrument compares inputs: open Pixel or Gram matrix")
+        on = not all(dock.hold.isChecked() for dock in docks)
+        for dock in docks:
+            dock.hold.setChecked(on)
+
+    @Slot(bool)
+    def _on_hold(self, on: bool) -> None:
+        dock = self._dock_of(self.sender())
+        if dock is not None:
+            self._window.runner.set_instrument(dock.row.name, {"hold": on})
+
+    @Slot(object)
+    def _on_drop(self, things: Any) -> None:
+        """A picture dropped on an instrument that compares is compared with the present one."""
+        dock = self.sender()
+        if isinstance(dock, InstrumentDock) and not dock.hold.isHidden():
+            dock.hold.setChecked(True)
+        self._window.intake.take(things)
+
     def _dock_of(self, sender: QObject | None) -> InstrumentDock | None:
-        found = (d for d in self.docks.values() if sender in (d.knobs, d.run))
+        found = (d for d in self.docks.values() if sender in (d.knobs, d.run, d.hold))
         return next(found, None)
 
 
