@@ -244,7 +244,11 @@ class Driver:
     def _scene(self) -> Scene:
         session = self._session
         hurried = session.hurried or self._stepping
-        return Scene(session.network, session.layers(), frozenset(session.visible), hurried)
+        visible = frozenset(session.visible)
+        return Scene(
+            session.network, session.layers(), session.row, session.params, session.device,
+            session.seed, visible, hurried, self.run,
+        )  # fmt: skip
 
     def _rows(self, manner: Manner) -> list[LayerRow]:
         """Rows of the overview of what ran in the latest resumption."""

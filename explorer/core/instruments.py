@@ -43,7 +43,7 @@ class InstrumentRow:
         instrument: ``module:Class``. ``area``: where its dock first stands.
         study: it runs passes of its own, when asked to.
         panel: ``module:Class`` of what shows its rows. ``groups``: it yields artefacts, too, which
-            go to panels of their kinds.
+            go to panels of their kinds. ``unfolded``: its knobs are shown from the start.
     """
 
     name: str
@@ -55,6 +55,7 @@ class InstrumentRow:
     study: bool = False
     panel: str = ""
     groups: bool = True
+    unfolded: bool = False
 
 
 INSTRUMENTS: tuple[InstrumentRow, ...] = (
@@ -67,7 +68,8 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
     InstrumentRow(
         "worlds", "explorer.instruments.worlds:Worlds", "Compare with…",
         "Another precision, checkpoint, model or input in step, and the first layer that differs",
-        area="left", icon="branch", panel="explorer.panels.worlds:WorldsPanel",
+        area="bottom", icon="branch", panel="explorer.panels.worlds:WorldsPanel",
+        unfolded=True,
     ),
     InstrumentRow(
         "unit", "explorer.instruments.unit:Unit", "A unit",

@@ -22,6 +22,12 @@ from explorer.instruments.overview import BINS, Overview, OverviewParams
 from explorer.views import GAP, NOT_FINITE, TOP, LayerRow
 
 
+def scene_of(network: nn.Module, *, hurried: bool = False) -> Scene:
+    tree = tree_of(list(network.named_modules()))
+    row = registry.table()["resnet"]
+    return Scene(network, tree, row, None, torch.device("cpu"), 0, hurried=hurried)
+
+
 class Stand:
     """An overview on a network of our own, pass by pass, and the full outputs beside it."""
 
@@ -31,7 +37,7 @@ class Stand:
         self.full: dict[str, list[np.ndarray[Any, Any]]] = {}
 
     def __call__(self, *inputs: torch.Tensor, hurried: bool = False) -> dict[str, LayerRow]:
-        scene = Scene(self.network, tree_of(list(self.network.named_modules())), hurried=hurried)
+        scene = scene_of(self.network, hurried=hurried)
         handles = []
         for name, module in self.network.named_modules():
             if name:
@@ -230,7 +236,7 @@ def test_every_dtype_has_a_row(dtype: torch.dtype) -> None:
     network = nn.Sequential(nn.Identity()).eval()
     overview = Overview()
     params = OverviewParams()
-    reader = overview.readers(params, Scene(network, tree_of(list(network.named_modules()))))["0"]
+    reader = overview.readers(params, scene_of(network))["0"]
     reader(network[0], x)
     (row,) = overview.rows(params)
     values = np.abs(x.to(torch.complex64).numpy())
@@ -247,7 +253,7 @@ def test_units_are_the_axis_that_the_layer_says() -> None:
 def test_what_is_kept_of_a_layer_is_small_and_no_view_of_it() -> None:
     network = nn.Sequential(nn.Identity()).eval()
     overview, params = Overview(), OverviewParams()
-    reader = overview.readers(params, Scene(network, tree_of(list(network.named_modules()))))["0"]
+    reader = overview.readers(params, scene_of(network))["0"]
     x = torch.randn(1, 256, 64, 64)
     owner = x.untyped_storage().data_ptr()
     reader(network[0], x)
