@@ -57,7 +57,8 @@ def gram_spectrum(rows: Tensor) -> Tensor:
     """
     wide = rows.double()
     small = wide @ wide.T if len(rows) <= rows.shape[1] else wide.T @ wide
-    return torch.linalg.eigvalsh(small).flip(0).clamp_min(0) / max(1, rows.shape[1])
+    values: Tensor = torch.linalg.eigvalsh(small).flip(0).clamp_min(0)
+    return values / max(1, rows.shape[1])
 
 
 def block_means(rows: Tensor, blocks: int) -> tuple[Tensor, Tensor]:
