@@ -234,11 +234,16 @@ class Instruments(QObject):
             beside = self._window.layers_dock
         if beside is not None:
             self._window.tabifyDockWidget(beside, dock)
-        if dock.row.panel and dock.row.area == "bottom":
-            self._window.resizeDocks([dock], [self._window.height() // 2], Qt.Orientation.Vertical)
-        if dock.row.area == "left":  # a list of rows wants more room than a tree of names
-            room = min(WIDE, self._window.width() * 2 // 5)
-            self._window.resizeDocks([dock], [room], Qt.Orientation.Horizontal)
+        across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        wide, high = self._window.width(), self._window.height()
+        if dock.row.area == "bottom":  # where the maps leave room for several panels in a row
+            self._window.resizeDocks([dock], [high // 2], down)
+            self._window.resizeDocks([dock], [wide // 2], across)
+        elif dock.row.area == "right":
+            self._window.resizeDocks([dock], [wide * 3 // 10], across)
+            self._window.resizeDocks([dock], [high * 3 // 5], down)
+        else:  # a list of rows wants more room than a tree of names
+            self._window.resizeDocks([dock], [min(WIDE, wide * 2 // 5)], across)
 
     @Slot(str)
     def _on_layer(self, name: str) -> None:
