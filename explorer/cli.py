@@ -456,8 +456,8 @@ def _fail(message: str) -> Any:
 
 
 COMMANDS: dict[str, Command] = {
-    "list": _list, "layers": _layers, "run": proof_commands.provable(_run), "shot": _shot, "train": _train,
-    "evaluate": _evaluate, "weights": _weights, **proof_commands.COMMANDS,
+    "list": _list, "layers": _layers, "run": proof_commands.provable(_run), "shot": _shot,
+    "train": _train, "evaluate": _evaluate, "weights": _weights, **proof_commands.COMMANDS,
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from explorer.core.clip_writer import ClipWriter, ExportError
 from explorer.core.drawing import Pixels
 from explorer.core.picture import main_array, picture, range_of
 from explorer.core.plots import PLOTS
+from explorer.core.verify import digest, hashes
 from explorer.kinds import Artefact, Boxes, FeatureMaps, Image, Keypoints, Masks, Scores, Text
 from explorer.views import Frame, Handle, Rendered
 
@@ -206,6 +207,7 @@ class _Run:
         entry: dict[str, Any] = {
             "name": artefact.name, "kind": type(artefact).__name__, "step": artefact.step,
             "frame": artefact.frame, "unit": artefact.unit, "note": artefact.note,
+            "sha256": hashes(artefact),
         }  # fmt: skip
         if isinstance(artefact, Text):
             weights = artefact.weights
@@ -241,6 +243,7 @@ class _Run:
             save_npz(maps, self.scratch / f"{stem}.npz")
             files.append(f"{stem}.npz")
             entry |= {"shape": list(maps.maps.shape), "dtype": str(maps.maps.dtype)}
+            entry["sha256"] = {"maps": digest(maps.maps)}
         return entry | {"files": files}
 
 
