@@ -212,7 +212,7 @@ CATALOG = [
         "sample": {"image": "chelsea.png"},
         "groups": {
             "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
-            "prediction": {"kinds": ["Scores"], "area": "bottom", "title": "Prediction"},
+            "prediction": {"kinds": ["Scores", "Text"], "area": "bottom", "title": "Prediction"},
             "layers": {"kinds": ["Curve"], "area": "bottom", "title": "Over depth"},
             "gram": {"kinds": ["Matrix"], "area": "right", "title": "Gram matrix"},
             "edges": {"kinds": ["Field"], "area": "right", "title": "Edges"},

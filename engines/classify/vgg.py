@@ -25,6 +25,7 @@ from explorer.api import (
     Outcome,
     Run,
     Scores,
+    Text,
     gram,
     knob,
     prepare,
@@ -65,18 +66,19 @@ class VggParams:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What `again` needs: a Gram matrix (C, C), and logits (1000,) if there is a head."""
+    """What `again` needs: a Gram matrix (C, C), and logits (1000,), or words why there are none."""
 
     layer: str
     gram: Tensor
     logits: Tensor | None
+    words: str = ""
 
 
 class Vgg(Engine[VggParams]):
     """VGG on one picture."""
 
     Params: ClassVar[type[Any]] = VggParams
-    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Curve, Matrix, Field)
+    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Text, Curve, Matrix, Field)
 
     network: VGG
 
@@ -112,7 +114,9 @@ class Vgg(Engine[VggParams]):
                 "edges/fused", edges.cpu().numpy(), scale="probability", affine=affine,
                 note="what these weights were trained for last: edge probability (Xie, Tu 2015)",
             )  # fmt: skip
-        kept = Kept(params.layer, seen.gram, out[0] if self.network.classifier else None)
+        headless = self.network.classifier is None
+        words = without_classes(out[0], params.weights) if headless else ""
+        kept = Kept(params.layer, seen.gram, None if headless else out[0], words)
         yield from self.again(kept, params)
         return Outcome(kept=kept)
 
@@ -130,7 +134,9 @@ class Vgg(Engine[VggParams]):
             note=f"{len(labels)} of {len(kept.gram)} units after ReLU, divided by positions; alike "
             "ones side by side",
         )
-        if kept.logits is not None:
+        if kept.logits is None:
+            yield Text("prediction/top classes", kept.words)
+        else:
             note = "random weights: no meaning" if params.weights in RANDOM else ""
             yield top_scores(
                 "prediction/top classes", kept.logits, params.top, point="classifier.6", note=note
@@ -184,6 +190,18 @@ def strongest(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
     units = matrix.diagonal().topk(min(count, len(matrix))).indices
     units = units[unit_order(matrix[units][:, units])]
     return matrix[units][:, units], units
+
+
+def without_classes(features: Tensor, weights: str) -> str:
+    """Why there is no class list, and what the network ends in: maps (C, H, W)."""
+    count, height, width = features.shape
+    means = features.mean(dim=(1, 2))
+    unit = int(means.argmax())
+    return (
+        f"No classes: the weights {weights} have no classifier, they end in {count} units of "
+        f"{height} × {width}. The strongest of them here is unit {unit}, mean "
+        f"{float(means[unit]):.3g}. Weights with classes: vgg16, vgg19."
+    )
 
 
 def field_curve(depth: int) -> Curve:

@@ -283,8 +283,9 @@ class GroupPanel(QWidget):
         menu.addAction("Export the whole group…", self.ask_and_save)
 
     def remove(self, item: str) -> None:
-        """Take a difference away."""
+        """Take an item, or a difference, away for good."""
         self.differences.pop(item, None)
+        self.hidden.discard(item)
         self._drop(item)
         self._arrange()
 

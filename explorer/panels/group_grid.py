@@ -19,7 +19,7 @@ SCROLL = 14  # px of the scroll bar
 SPACE = 2  # px between panels
 CHROME = 74  # px of a matrix's panel that are not cells: header, colour bar, borders
 ROWS = 12  # of scores that are all seen at once where the group decides
-SCORE_ROW, SCORE_CHROME = 12, 64
+SCORE_ROW, SCORE_CHROME = 12, 48
 
 
 def least_size(artefact: Artefact | None, *, alone: bool = False) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QToolTip, QWidget
 
@@ -30,6 +31,7 @@ from explorer.panels.wording import number_text
 
 BAR, SCALE = 12, 18  # px of a bar; px of the scale below the bars
 LEAST_ROW = 12  # px: rows close up to this before they scroll
+CAPTION_FROM = 190  # px of a panel
 SMALL_BELOW = 18  # px of a row from which on words are captions
 LABEL_SHARE = 0.45  # of the width, at most
 POSITIVE, NEGATIVE = 0, 4  # colours of bars, by their place in the series' order
@@ -66,7 +68,7 @@ class ScoreBars(QWidget):
         self.unit = unit_of(artefact)
         self._span()
         self.row = min(self.row, len(self.scores) - 1)
-        self.setMinimumHeight(LEAST_ROW * len(self.scores) + SCALE)
+        self.setMinimumHeight(LEAST_ROW * len(self.scores))
         self.setAccessibleName("Scores: " + ", ".join(self.words(i) for i in range(self.count)[:5]))
         self.update()
 
@@ -98,8 +100,13 @@ class ScoreBars(QWidget):
     @property
     def pitch(self) -> int:
         """Height of a row, px."""
-        room = (self.height() - SCALE) // max(1, self.count)
+        room = (self.height() - self.foot) // max(1, self.count)
         return min(TREE_ROW, max(LEAST_ROW, room))
+
+    @property
+    def foot(self) -> int:
+        """Height of the scale below the bars, px: none where rows would scroll for it."""
+        return SCALE if self.height() >= LEAST_ROW * self.count + SCALE else 0
 
     def row_at(self, y: float) -> int:
         """Index of the row at a height; -1 is none."""
@@ -213,20 +220,23 @@ class ScoreBars(QWidget):
         painter.setFont(face)
         metrics = QFontMetrics(face)
         last = -1e9
+        scaled = bool(self.foot)
         for tick in ticks(self.low, self.high, 4 if room > 120 else 2):
             x = left + room * (tick - self.low) / (self.high - self.low)
             painter.setPen(self.theme.colour("outline" if tick == 0 else "hairline"))
             painter.drawLine(QPointF(x, 0), QPointF(x, foot))
             words = number_text(tick)
             width = metrics.horizontalAdvance(words) + 4
-            if x - width / 2 > last:
+            if scaled and x - width / 2 > last:
                 painter.setPen(self.theme.colour("muted"))
                 box = QRectF(x - width / 2, foot + 1, width, SCALE - 2)
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
                 last = x + width / 2 + 4
         painter.setPen(self.theme.colour("muted"))
         unit = QRectF(last, foot + 1, self.width() - last - SPACE_S, SCALE - 2)
-        if metrics.horizontalAdvance(self.unit) <= unit.width():  # else the header alone says it
+        if (
+            scaled and metrics.horizontalAdvance(self.unit) <= unit.width()
+        ):  # else the header alone says it
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(unit, right, self.unit)
 
@@ -288,15 +298,10 @@ class ScoresPanel(Panel):
         """Show the bars."""
         assert isinstance(artefact, Scores)
         self.bars.show_scores(artefact)
-
-    def set_baseline(self, before: Scores | None) -> None:
-        """Hollow bars: the scores without the edits; None takes them away."""
-        if before is None:
-            self.bars.show_before({})
-            return
-        labels = before.labels or [str(i) for i in range(len(before.scores))]
-        pairs = zip(labels, before.scores.tolist(), strict=True)
-        self.bars.show_before({label: float(score) for label, score in pairs})
+        before = [] if artefact.before is None else artefact.before.tolist()
+        known = {self.bars.label(i): value for i, value in enumerate(before) if value == value}
+        if known != self.bars.before:
+            self.bars.show_before(known)
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
@@ -307,6 +312,11 @@ class ScoresPanel(Panel):
     def reset_zoom(self) -> None:
         """Scroll to the first row."""
         self._scroll.verticalScrollBar().setValue(0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A low panel keeps its room for the rows."""
+        super().resizeEvent(event)
+        self.header.set_low(low=event.size().height() < CAPTION_FROM)
 
     def _tell(self, row: int) -> None:
         if row < 0:

@@ -180,9 +180,16 @@ def artefacts(params: VggParams, host: Host) -> dict[str, Any]:
                 return made
 
 
-def test_convolutions_alone_give_no_prediction() -> None:
+def test_convolutions_alone_say_why_there_is_no_class_list() -> None:
     made = artefacts(VggParams(size=64), Host(without_head()))
-    assert not [name for name in made if name.startswith("prediction/")]
+    (said,) = (a for name, a in made.items() if name.startswith("prediction/"))
+    assert "vgg16-hed have no classifier" in said.text
+    network = VGG(16, head=False).eval()
+    network.load_state_dict(without_head())
+    x, _ = prepare(a_photo().pixels, replace(CONVENTIONS["vgg16-hed"], size=64, fit="short"))
+    with torch.no_grad():
+        means = network.features(x)[0].mean(dim=(1, 2))
+    assert f"unit {int(means.argmax())}, mean {float(means.max()):.3g}" in said.text
     assert made["input/as fed"].image.shape == (64, 85, 3)
     assert "BGR" in made["input/as fed"].note
 
