@@ -230,7 +230,7 @@ def test_again_needs_no_network() -> None:
     params = VggParams(size=64)
     made = artefacts(params, Host(without_head()))
     engine = Vgg()
-    (matrix,) = engine.again(made["outcome"].kept, replace(params, units=5))
+    matrix, _ = engine.again(made["outcome"].kept, replace(params, units=5))
     assert matrix.values.shape == (5, 5)
 
 
