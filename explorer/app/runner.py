@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import traceback
 from collections import deque
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from explorer.core.session import Session
     from explorer.core.weights import WeightStore
     from explorer.inputs import Inputs
+
+
+SWITCH = 1e-4  # s that a thread may keep the interpreter while another waits for it
 
 
 @dataclass(slots=True)
@@ -269,6 +273,8 @@ class Runner(QThread):
         from explorer.core.devices import keep_freed_memory
 
         keep_freed_memory()
+        # Between two operations of the network the window's Python would hold it up for 5 ms.
+        sys.setswitchinterval(SWITCH)
         count = self._threads or max(1, (os.cpu_count() or 2) - 1)
         torch.set_num_threads(count)
         device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
@@ -472,6 +478,8 @@ class Runner(QThread):
         session = self._session
         if session is None or name not in session.instruments:
             return
+        if self._due:  # a run that is owed would end the study at its first step
+            self._run_source()
         inputs = session.inputs or self._source.inputs
         self._source.playing = False
         self._deliver(session, session.study(name, inputs))
