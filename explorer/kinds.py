@@ -219,11 +219,15 @@ class Keypoints(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field(Artefact):
-    """A value (H, W) or vector (H, W, 2) per pixel: depth, flow, heat."""
+    """A value (H, W) or vector (H, W, 2) per pixel: depth, flow, heat.
+
+    ``over`` off shows it alone at first where there is a picture to lie on: a gradient is too fine.
+    """
 
     values: Array
     scale: Scale = "sequential"
     affine: Affine | None = None
+    over: bool = True
 
     def check(self) -> None:
         """Need (H, W) or (H, W, 2)."""

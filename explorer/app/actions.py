@@ -130,7 +130,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("scale-down", "Scale unit down", ("[",), "Layer", "minus", "Halve the selected unit"),
     Action("scale-up", "Scale unit up", ("]",), "Layer", "plus", "Double the selected unit"),
     Action("backprop-cycle", "Next kind of back-propagation", ("B",), "Layer", "activity",
-           "Gradient, guided, deconvolution, Grad-CAM, none", hidden=True),
+           "Gradient, guided, deconvolution, Grad-CAM of the selected unit", hidden=True),
+    Action("maximise-unit", "Maximise the unit", ("Shift+M",), "Layer", "sparkles",
+           "Make the picture that the selected unit likes best", hidden=True),
+    Action("compare-captum", "Compare with Captum", (), "Layer", "check",
+           "Explain the selected unit, and show how far Captum's results are from it", hidden=True),
     Action("clear-edits", "Clear edits", ("Ctrl+Shift+X",), "Layer", "trash",
            "Remove every edit of the network"),
 

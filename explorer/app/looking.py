@@ -151,6 +151,7 @@ class Looking(QObject):
         panel.unit_wanted.connect(self.on_unit_wanted)
         panel.field_marked.connect(self.on_field)
         panel.cancel_wanted.connect(self._window.cancel)
+        panel.detail.asked.connect(self._window.explaining.ask)
         self._mark_edits(panel)  # it may be opened long after the edit
 
     def connect_panel(self, panel: Any) -> None:

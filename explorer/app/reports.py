@@ -6,6 +6,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from explorer.core.instruments import PREFIX
 from explorer.views import Frame, Handle
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
 
     A step may yield some artefacts only (the style picture at step 0, the canvas at each): a
     window that was too slow for the first must see it all the same. Rows of the overview come in
-    turns, so those of an earlier run are kept until a newer one comes.
+    turns, so those of an earlier run are kept until a newer one comes; and so is what a study found
+    when a run follows at once.
     """
     fresh = {row.name for row in newer.rows}
     rows = (*(row for row in waiting.rows if row.name not in fresh), *newer.rows)
-    if waiting.run != newer.run:
-        return replace(newer, rows=rows) if waiting.rows else newer
     names = {a.name for a in newer.artefacts}
+    if waiting.run != newer.run:
+        found = (a for a in waiting.artefacts if a.group.startswith(PREFIX) and a.name not in names)
+        return replace(newer, rows=rows, artefacts=(*found, *newer.artefacts))
     views = {r.view for r in newer.rendered}
     return replace(
         newer,

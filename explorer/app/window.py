@@ -29,6 +29,7 @@ from explorer.app.drop import DropZone
 from explorer.app.edits import EditBook, EditList
 from explorer.app.engine_room import EngineRoom
 from explorer.app.engines import EngineList
+from explorer.app.explaining import Explaining
 from explorer.app.focus import Focus
 from explorer.app.foreign import Foreign
 from explorer.app.headline import Headline
@@ -174,6 +175,7 @@ class Window(QMainWindow):
         self.instruments = Instruments(self)
         self.tour = Tour(self, self.find_part)
         self.commanding = Commanding(self)
+        self.explaining = Explaining(self)
         self.focus = Focus(self, self.commanding.islands)
 
     def _dock(self, name: str, title: str, first: QWidget, *others: QWidget) -> Dock:

@@ -37,7 +37,7 @@ from explorer.params import knob
 
 METHODS: dict[str, Rule] = {
     "gradient": "gradient",
-    "guided backpropagation": "guided",
+    "guided": "guided",
     "deconvolution": "deconvolution",
 }
 OVERS: dict[str, Over] = {"strongest place": "max", "whole map": "sum"}
@@ -195,13 +195,16 @@ def _explained(name: str, found: InputGradient, words: str, step: int) -> Artefa
             else "; no ReLU on the way, so this is the plain gradient"
         )
     gradient, affine = found.gradient, found.root.affine
-    if gradient.ndim == 4:
+    if gradient.ndim == 4 and min(gradient.shape[2:]) > 1:
         if gradient.shape[1] > 1:
             note += "; colour channels added"
         return Field(f"unit/{name}", _array(signed_sum(gradient)), scale="diverging",
-                     affine=affine, unit="per input unit", note=note, step=step)  # fmt: skip
-    flat = gradient[0] if gradient.ndim > 2 else gradient
-    rows = _array(flat.reshape(-1, flat.shape[-1]))
+                     affine=affine, over=False, note=note, step=step)  # fmt: skip
+    if gradient[0].numel() in gradient.shape:  # a latent or another vector
+        values = _array(gradient[0].flatten())
+        return Curve(f"unit/{name}", np.arange(len(values)), values, x_label="entry of the input",
+                     note=note, step=step)  # fmt: skip
+    rows = _array(gradient[0].reshape(-1, gradient.shape[-1]))
     return Matrix(f"unit/{name}", rows, scale="diverging", own_scale=True, note=note, step=step)
 
 

@@ -131,7 +131,7 @@ class FieldPanel(PicturePanel):
         self._heat.smooth_below = math.inf  # heat of a coarse layer has no edges of its own
         self.arrows = Arrows()
         self.wheel = Wheel()
-        self.over_picture = True
+        self.over_picture: bool | None = None  # the person's choice; else that of the field
         super().__init__(parent, theme=theme)
         self.add_layer(self._heat, 5)
         self.add_overlay(self.arrows, 20)
@@ -156,7 +156,7 @@ class FieldPanel(PicturePanel):
         self.wheel.setVisible(vectors)
         self.colour_bar.setVisible(not vectors)
         self.arrows.setVisible(vectors)
-        over = self.background is not None and self.over_picture and not vectors
+        over = self.background is not None and self._lies_over(artefact) and not vectors
         self._heat.setVisible(over)
         if vectors:
             self._draw_vectors(artefact, rect)
@@ -194,8 +194,11 @@ class FieldPanel(PicturePanel):
         if self.background is not None:
             action = menu.addAction("Over the input picture")
             action.setCheckable(True)
-            action.setChecked(self.over_picture)
+            action.setChecked(isinstance(self.artefact, Field) and self._lies_over(self.artefact))
             action.toggled.connect(self.set_over_picture)
+
+    def _lies_over(self, field: Field) -> bool:
+        return field.over if self.over_picture is None else self.over_picture
 
     def set_over_picture(self, over: bool) -> None:
         """Show heat over the photo, or the field alone."""

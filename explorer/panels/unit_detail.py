@@ -18,6 +18,13 @@ from explorer.panels.picture_view import PictureView
 from explorer.panels.theme import DARK, SPACE_S, Theme
 from explorer.panels.wording import number_text, percent_text
 
+# What can be asked about a unit: name, words, icon, tooltip.
+QUESTIONS = (
+    ("explain", "Explain the unit", "zap", "gradients and Grad-CAM over the input (B)"),
+    ("maximise", "Maximise the unit", "sparkles", "make the picture it likes best (Shift+M)"),
+    ("exciting", "What excites it", "grid", "crops of all pictures and frames so far"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class UnitNumbers:
@@ -51,9 +58,14 @@ class UnitNumbers:
 
 
 class UnitDetail(QWidget):
-    """One map with a header ``unit 137 of 512``, statistics and colour bar."""
+    """One map with a header ``unit 137 of 512``, statistics, colour bar and questions.
+
+    Signals:
+        asked: the name of a question, see `QUESTIONS`.
+    """
 
     closed = Signal()
+    asked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +79,12 @@ class UnitDetail(QWidget):
         self.close_button.setAccessibleName("Close the large map")
         self.close_button.setToolTip("Close the large map (Esc)")
         self.close_button.clicked.connect(self.closed)
-        self.header.extra.addWidget(self.close_button)
+        self.questions = {name: self._question(name, words, tip)
+                          for name, words, _, tip in QUESTIONS}  # fmt: skip
+        self.header.extra.setSpacing(0)
+        for button in (*self.questions.values(), self.close_button):
+            button.setFixedSize(24, 24)  # the least to hit; the title keeps its words
+            self.header.extra.addWidget(button)
         foot = QHBoxLayout()
         foot.addStretch(1)
         foot.addWidget(self.colour_bar)
@@ -108,11 +125,20 @@ class UnitDetail(QWidget):
         for part in (self.header, self.view, self.colour_bar, self.cursor_mark):
             part.set_theme(theme)
         self.close_button.setIcon(icon("x", theme, 16))
+        for name, _, glyph, _ in QUESTIONS:
+            self.questions[name].setIcon(icon(glyph, theme, 16))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the picture the height of its shape, so that the numbers stand right below it."""
         super().resizeEvent(event)
         self._fit_height()
+
+    def _question(self, name: str, words: str, tip: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setAccessibleName(words)
+        button.setToolTip(f"{words}: {tip}")
+        button.clicked.connect(lambda: self.asked.emit(name))
+        return button
 
     def _fit_height(self) -> None:
         height, width = self._size

@@ -323,6 +323,7 @@ def test_c_goes_back_to_the_file_from_before_the_camera(
 
 def test_a_hidden_command_is_seen_once_someone_says_what_it_does(window: Any) -> None:
     titles = lambda: [e.title for e in window.commands.entries()]  # noqa: E731
+    window.commands.reveal("backprop-cycle", on=False)
     assert "Next kind of back-propagation" not in titles()
     done: list[int] = []
     window.setFocus()
