@@ -164,7 +164,7 @@ class Rehearsal:
         self._inside.clear()
         self.called.clear()
         try:
-            with torch.no_grad(), _quiet(), self._mode, counter, ledger:
+            with torch.no_grad(), _rehearsing(), self._mode, counter, ledger:
                 given = tree_map(_shape_only, (list(args), dict(kwargs or {})))
                 out = self._copy(*given[0], **given[1])
             self.whole = True
@@ -182,15 +182,18 @@ class Rehearsal:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Shapes that do not fit are an answer here; torch logs a traceback of each."""
+def _rehearsing() -> Iterator[None]:
+    """Shapes that do not fit are an answer here, though torch would log a traceback of each; and
+    attention goes step by step, because torch counts no operations of its fused form."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
-    level = logger.level
+    level, fused = logger.level, torch.backends.mha.get_fastpath_enabled()
     logger.setLevel(logging.CRITICAL + 1)
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
         logger.setLevel(level)
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
