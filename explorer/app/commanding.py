@@ -49,6 +49,8 @@ class Commanding(QObject):
             "step-back": partial(w.playing.step, -1), "step-forward": partial(w.playing.step, 1),
             "seek-start": partial(w.playing.to_end, last=False),
             "seek-end": partial(w.playing.to_end, last=True),
+            "session-open": w.session_files.ask, "session-save": w.session_files.save,
+            "session-save-as": w.session_files.save_as,
             "record": w.looking_back.record, "mark-step": w.looking_back.mark,
             "find-jump": w.looking_back.find_jump,
             "run": w.run_again, "cancel": self._escape, "train": w.train,

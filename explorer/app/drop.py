@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from explorer.inputs import Pixels
 
 What = Literal[
-    "image", "clip", "text", "folder", "weights", "model", "unknown", "pixels", "address"
+    "image", "clip", "text", "folder", "weights", "model", "unknown", "pixels", "address",
+    "session",
 ]
 WORDS = {
     "image": "a picture", "clip": "a clip", "text": "a text", "folder": "a folder",
@@ -78,7 +79,10 @@ def read_mime(mime: QMimeData | None, slot: str = "") -> list[Dropped]:
 def kind_of_file(path: Path) -> What:
     """What a file is, by content; cv2 is imported with it, so never before the first paint."""
     from explorer.core.media import sniff
+    from explorer.core.session_file import SUFFIX
 
+    if path.suffix.lower() == SUFFIX:
+        return "session"
     return sniff(path) if path.exists() else "unknown"
 
 

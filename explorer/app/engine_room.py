@@ -78,6 +78,11 @@ class EngineRoom(QObject):
             )
             return
         self.remember()
+        self.enter(name)
+
+    def enter(self, name: str) -> None:
+        """Open an engine as it is remembered, without a look at the present one."""
+        window = self._window
         window.edit_book.forget()
         window.cards.clear()
         self.set_up(window.rows[name])

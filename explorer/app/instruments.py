@@ -96,6 +96,10 @@ class Instruments(QObject):
         """The instruments whose docks are open."""
         return tuple(name for name, dock in self.docks.items() if not dock.isHidden())
 
+    def known(self) -> tuple[str, ...]:
+        """All instruments that there are."""
+        return tuple(self._rows)
+
     def values(self, name: str) -> dict[str, Any]:
         """The knobs of an instrument that has been opened."""
         return self.docks[name].knobs.values()

@@ -139,7 +139,9 @@ class Intake(QObject):
     def _one(self, thing: Dropped) -> None:
         if thing.path is not None:
             self._window.settings.add_recent(str(thing.path))
-        if thing.what == "weights" and thing.path is not None:
+        if thing.what == "session" and thing.path is not None:
+            self._window.session_files.open(thing.path)
+        elif thing.what == "weights" and thing.path is not None:
             self._window.foreign.weights(thing.path)
         elif thing.what == "model" and thing.path is not None:
             self._window.foreign.ask_consent(thing.path)

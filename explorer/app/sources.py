@@ -138,6 +138,12 @@ class Sources(QObject):
         if self.is_complete():
             self.complete.emit()
 
+    def clear(self) -> None:
+        """Let everything go, before a session brings its own."""
+        self._tickets = {}
+        self._close_all()
+        self._sources = {}
+
     def give_sample(self, slot: str) -> None:
         """Open the engine's own sample in a slot."""
         row = self._known()

@@ -110,4 +110,5 @@ def start(
         asked=Asked(knobs),
     )  # fmt: skip
     window.show()
+    window.autosave.begin()
     return app.exec()

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from explorer.app.actions import Commands
+from explorer.app.autosave import Autosave
 from explorer.app.card import HintStrip, Toast
 from explorer.app.cards import Cards
 from explorer.app.centre import Centre
@@ -44,6 +45,7 @@ from explorer.app.looking_back import LookingBack
 from explorer.app.playing import Playing
 from explorer.app.presenter import Presenter
 from explorer.app.saving import Saving
+from explorer.app.session_files import SessionFiles
 from explorer.app.settings import Settings
 from explorer.app.sources import Source, Sources
 from explorer.app.status import StatusBar
@@ -171,6 +173,7 @@ class Window(QMainWindow):
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
         self.looking_back = LookingBack(self)
+        self.session_files, self.autosave = SessionFiles(self), Autosave(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
         self.instruments = Instruments(self)
         self.tour = Tour(self, self.find_part)
@@ -388,7 +391,7 @@ class Window(QMainWindow):
             self.transport, self.centre, self.status_bar, self.room.slots, self.cards,
             self.commanding.palette, self.commanding.keys, self.commanding.rebinding,
             self.focus.ring, self.timeline, self.hint, self.tour, self.headline, self.toast,
-            self.instruments,
+            self.instruments, self.autosave,
             *self.presenter.groups.values(),
         ]  # fmt: skip
         for part in parts:
@@ -475,6 +478,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep what is open for the next time, then stop the runner, with a limit."""
         if not self.closing:
+            self.autosave.end()
             self.closing = True
             self.room.remember()
             self.settings.save()
