@@ -66,6 +66,8 @@ class Commanding(QObject):
             "order": self._order, "scale": self._scale, "zero-unit": self._zero,
             "scale-down": partial(self._scale_unit, 0.5),
             "scale-up": partial(self._scale_unit, 2.0),
+            "hold-unit": w.surgery.hold, "edit-type": w.surgery.ask,
+            "edits-load": w.surgery.ask_load, "edits-save": w.surgery.ask_save,
             "clear-edits": w.edit_book.clear, "palette": self._palette,
             "hold": w.instruments.toggle_hold,
             "theme": w.toggle_theme, "reduced-motion": self._reduce_motion,

@@ -1,70 +1,80 @@
-"""Before and after an edit: the scores of the same frame without edits, as hollow bars."""
+"""Before and after an edit: what each changed artefact was, beside it and as a number."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
-from explorer.kinds import Scores
+from explorer.app.change_words import change
+from explorer.kinds import Artefact, Field, Image, Matrix
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
-    from explorer.views import Edit, Frame
+    from explorer.views import Frame
+
+BESIDE = (Image, Field, Matrix)  # kinds that are worth a second picture; scores have hollow bars
+SUFFIX = " · before"
 
 
 class Comparing(QObject):
-    """Keeps the scores of the newest frame without edits, and shows them beside the edited ones.
+    """Lays what edits have changed, as it was, beside what it is now.
 
-    They count for the same inputs, knobs and frame only: whatever changes one of these takes the
-    hollow bars away, for they would compare two different things.
+    Signals:
+        changed: lines ``prediction/top classes: tiger cat 0.62 → 0.11``; none without edits.
 
     Attributes:
-        before: name of an artefact to its scores without edits.
+        side_by_side: whether the pictures from before are shown.
     """
+
+    changed = Signal(object)  # tuple[str, ...]
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
-        self.before: dict[str, Scores] = {}
-        self._frame = -1
-        self._edited = False
+        self.side_by_side = True
+        self._beside: dict[str, str] = {}  # name of a second picture to that of the first
 
-    def on_edits(self, edits: tuple[Edit, ...]) -> None:
-        """The first edit keeps what is shown as the state before; the last one's end forgets it."""
-        self._edited = any(edit.on for edit in edits)
-        if self._edited:
-            self.draw()
-        else:
-            self._clear()
+    def beside(self, frame: Frame) -> list[Artefact]:
+        """The artefacts to draw in addition; those of the frame before that are over go."""
+        before = {a.name: a for a in frame.before}
+        shown = {a.name for a in frame.artefacts}
+        made = [_named(a) for a in frame.before if self.side_by_side and isinstance(a, BESIDE)]
+        wanted = {a.name for a in made}
+        for name, first in list(self._beside.items()):
+            if first in shown and name not in wanted:
+                self._remove(name)
+        self._beside |= {a.name: a.name.removesuffix(SUFFIX) for a in made}
+        lines = tuple(
+            f"{a.item}: {change(before[a.name], a)}" for a in frame.artefacts if a.name in before
+        )
+        if lines or shown:
+            self.changed.emit(lines)
+        return made
 
-    def note(self, frame: Frame) -> None:
-        """A frame is on the screen: remember it, or lay what came before beside it."""
-        scores = {a.name: a for a in frame.artefacts if isinstance(a, Scores)}
-        if not self._edited:
-            kept = self.before if frame.frame == self._frame else {}
-            self.before, self._frame = {**kept, **scores}, frame.frame
-        elif frame.frame != self._frame:
-            self.forget()
-        elif scores:
-            self.draw()
+    def set_side_by_side(self, *, on: bool) -> None:
+        """Show the pictures from before, or not."""
+        self.side_by_side = on
+        frame = self._window.presenter.frame
+        if frame is not None:
+            self._window.presenter.show(frame)
 
     def forget(self) -> None:
-        """Other inputs, knobs or another engine: what was before compares with nothing."""
-        self.before, self._frame = {}, -1
-        self._clear()
+        """Another engine: what was before compares with nothing."""
+        self._beside.clear()
+        self.changed.emit(())
 
-    def draw(self) -> None:
-        """Hollow bars in every panel of scores whose state before is known."""
-        for name, scores in self.before.items():
-            group, _, item = name.partition("/")
-            panels = self._window.presenter.groups.get(group)
-            panel = panels.panels.get(item) if panels is not None else None
-            if panel is not None and hasattr(panel, "set_baseline"):
-                panel.set_baseline(scores)
+    def _remove(self, name: str) -> None:
+        group, _, item = name.partition("/")
+        panels = self._window.presenter.groups.get(group)
+        del self._beside[name]
+        if panels is not None:
+            panels.remove(item)
 
-    def _clear(self) -> None:
-        for group in self._window.presenter.groups.values():
-            for panel in group.panels.values():
-                if hasattr(panel, "set_baseline"):
-                    panel.set_baseline(None)
+
+def _named(artefact: Artefact) -> Artefact:
+    made = copy.copy(artefact)
+    object.__setattr__(made, "name", artefact.name + SUFFIX)
+    object.__setattr__(made, "gestures", {})
+    return made

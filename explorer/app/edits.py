@@ -1,22 +1,19 @@
-"""Edits of the network: zero or scale a unit, with undo, and the list of what is in force."""
+"""The edits in force, with undo: an ordered list that is switched, changed, saved and loaded."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from PySide6.QtCore import QObject, QSize, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, Signal
 
 from explorer.app.history import History, Step
-from explorer.panels.header import ElidedLabel
-from explorer.panels.icons import icon, pixmap
-from explorer.panels.theme import DARK
+from explorer.core.edit_files import load_edits, save_edits
+from explorer.editing import Mask
 from explorer.views import Edit
-
-if TYPE_CHECKING:
-    from explorer.panels.theme import Theme
 
 Edits = tuple[Edit, ...]
 
@@ -30,6 +27,10 @@ class EditBook(QObject):
         super().__init__(parent)
         self._history = history
         self.edits: Edits = ()
+
+    def add(self, edit: Edit) -> None:
+        """Put one more at the end of the list."""
+        self.put((*self.edits, edit), edit.text())
 
     def toggle_zero(self, point: str, unit: int) -> None:
         """Set a unit to zero, or let it go when it is."""
@@ -47,11 +48,31 @@ class EditBook(QObject):
         edit = Edit(point, (unit,), "scale", value)
         self.put(rest if value == 1.0 else (*rest, edit), edit.text())
 
+    def paint(self, point: str, unit: int, cells: npt.NDArray[np.bool_]) -> None:
+        """Set painted cells (H, W) of a unit to zero, with those that were painted before."""
+        same = [e for e in self.edits if (e.point, e.units, e.op) == (point, (unit,), "zero")]
+        old = next((e for e in same if e.mask is not None), None)
+        if old is not None and old.mask is not None:
+            before = old.mask.array()
+            cells = cells | before if before.shape == cells.shape else cells
+        if not cells.any():
+            return
+        edit = Edit(point, (unit,), mask=Mask.of(cells))
+        at = self.edits.index(old) if old is not None else len(self.edits)
+        self.put((*self.edits[:at], edit, *self.edits[at + 1 :]), edit.text())
+
     def switch(self, index: int) -> None:
         """Turn one edit off or on."""
         edit = self.edits[index]
         changed = replace(edit, on=not edit.on)
         self.put((*self.edits[:index], changed, *self.edits[index + 1 :]), edit.text())
+
+    def move(self, index: int, by: int) -> None:
+        """Change the order, in which edits of one layer act."""
+        edits = list(self.edits)
+        edit = edits.pop(index)
+        edits.insert(max(0, index + by), edit)
+        self.put(tuple(edits), f"move {edit.text()}")
 
     def remove(self, index: int) -> None:
         """Take one edit out of the list."""
@@ -62,6 +83,18 @@ class EditBook(QObject):
     def clear(self) -> None:
         """Take all edits away."""
         self.put((), "clear edits")
+
+    def save(self, path: Path, engine: str) -> None:
+        """Write the list to a file; raises OSError."""
+        save_edits(path, self.edits, engine)
+
+    def load(self, path: Path) -> None:
+        """Take the list of a file in place of this one.
+
+        Raises:
+            EditFileError: it is no such file; the list stays.
+        """
+        self.put(load_edits(path), f"edits of {path.name}")
 
     def put(self, edits: Edits, label: str) -> None:
         """Replace the edits, as one step that can be taken back."""
@@ -84,73 +117,12 @@ class EditBook(QObject):
         self.changed.emit(edits)
 
     def _of(self, point: str, unit: int) -> Edit | None:
-        return next((e for e in self.edits if e.point == point and e.units == (unit,)), None)
-
-
-class EditList(QWidget):
-    """One line an edit: scissors, ``layer2.3.act3 #137 × 0``, and two buttons."""
-
-    def __init__(self, book: EditBook, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName("Edits")
-        self._book = book
-        self._theme: Theme = DARK
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(8, 4, 8, 8)
-        self._column.setSpacing(0)
-        self._rows: list[QWidget] = []
-        book.changed.connect(self.show_edits)
-        self.hide()
-
-    def texts(self) -> list[str]:
-        """The lines as shown."""
-        return [label.text() for row in self._rows for label in row.findChildren(ElidedLabel)]
-
-    def set_theme(self, theme: Theme) -> None:
-        """Take the colours of ``theme``."""
-        self._theme = theme
-        self.show_edits(self._book.edits)
-
-    def show_edits(self, edits: Edits) -> None:
-        """Make the lines anew."""
-        for row in self._rows:
-            row.hide()
-            row.setParent(None)
-            row.deleteLater()
-        self._rows = [self._row(index, edit) for index, edit in enumerate(edits)]
-        for row in self._rows:
-            self._column.addWidget(row)
-        self.setVisible(bool(edits))
-
-    def _row(self, index: int, edit: Edit) -> QWidget:
-        row = QWidget(self)
-        line = QHBoxLayout(row)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(8)
-        glyph = QLabel(row)
-        glyph.setPixmap(pixmap("scissors", self._theme, 14, "edited" if edit.on else "disabled"))
-        text = ElidedLabel("number", "edited" if edit.on else "muted", row)
-        text.set_theme(self._theme)
-        text.set_text(edit.text() if edit.on else f"{edit.text()} (off)")
-        line.addWidget(glyph)
-        line.addWidget(text, 1)
-        line.addWidget(
-            self._button(
-                row, "eye" if edit.on else "eye-off", "On or off", index, self._book.switch
-            )
-        )
-        line.addWidget(
-            self._button(row, "x", "Remove this edit (Ctrl+Z undoes)", index, self._book.remove)
-        )
-        return row
-
-    def _button(self, row: QWidget, glyph: str, tip: str, index: int, act: object) -> QToolButton:
-        button = QToolButton(row)
-        button.setIcon(icon(glyph, self._theme, 14, "muted"))
-        button.setIconSize(QSize(14, 14))
-        button.setFixedSize(24, 24)
-        button.setToolTip(tip)
-        button.setAccessibleName(f"{tip}: {self._book.edits[index].text()}")
-        assert callable(act)
-        button.clicked.connect(lambda _checked=False: act(index))
-        return button
+        """The whole-map edit of one unit, zero or scale, that keys act on."""
+        return next(
+            (
+                e for e in self.edits
+                if (e.point, e.units, e.region, e.mask) == (point, (unit,), None, None)
+                and e.op in ("zero", "scale")
+            ),
+            None,
+        )  # fmt: skip

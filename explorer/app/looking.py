@@ -105,7 +105,6 @@ class Looking(QObject):
         """Edits act from the next run on; the tiles they touch are marked."""
         self._window.touched("edit" if edits else "")
         self._window.runner.set_edits(edits)
-        self._window.comparing.on_edits(edits)
         for panel in self._window.centre.panels():
             self._mark_edits(panel)
 
@@ -157,6 +156,8 @@ class Looking(QObject):
     def connect_panel(self, panel: Any) -> None:
         """What every panel tells: probes, gestures, words for the status bar."""
         panel.probed.connect(self._window.presenter.probed)
+        if hasattr(panel, "zoomed"):
+            panel.zoomed.connect(self._window.presenter.zoomed)
         panel.gestured.connect(self.on_gesture)
         if hasattr(panel, "said"):
             panel.said.connect(self._window.say)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
+from explorer.app.comparing import SUFFIX
+
 if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.kinds import Artefact
@@ -69,11 +71,9 @@ class Presenter(QObject):
         if frame.milliseconds or self.frame is None or frame.artefacts:
             self.frame = frame  # maps drawn anew are no frame of their own
         names = {a.name for a in frame.artefacts}
-        late = [a for a in self._left if a.name not in names]
-        self._left = deque([*late, *frame.artefacts])
+        late = [a for a in self._left if a.name not in names and not a.name.endswith(SUFFIX)]
+        self._left = deque([*late, *frame.artefacts, *window.comparing.beside(frame)])
         self._lay_photo_under(frame)
-        if not stale and frame.artefacts:
-            window.comparing.note(frame)
         window.centre.show_rendered(frame.rendered)
         if frame.statistics:
             window.layers.show_statistics(frame.statistics)
@@ -142,6 +142,14 @@ class Presenter(QObject):
         for panel in self.panels():
             if panel is not sender and panel.isVisible():
                 panel.show_cursor(where)
+
+    @Slot(object)
+    def zoomed(self, region: tuple[float, float, float, float] | None) -> None:
+        """A person zoomed or panned one picture: show the same part of the input in all."""
+        sender = self.sender()
+        for panel in self.panels():
+            if panel is not sender:
+                panel.show_region(region)
 
     def _add(self, panel: GroupPanel, artefact: Artefact) -> None:
         try:

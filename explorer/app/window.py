@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from explorer.app.actions import Commands
 from explorer.app.autosave import Autosave
+from explorer.app.asked import Asked as Asked
 from explorer.app.card import HintStrip, Toast
 from explorer.app.cards import Cards
 from explorer.app.centre import Centre
@@ -27,7 +27,8 @@ from explorer.app.commanding import Commanding
 from explorer.app.comparing import Comparing
 from explorer.app.docks import Dock, EngineDocks, TabWatcher
 from explorer.app.drop import DropZone
-from explorer.app.edits import EditBook, EditList
+from explorer.app.edit_list import EditList
+from explorer.app.edits import EditBook
 from explorer.app.engine_room import EngineRoom
 from explorer.app.engines import EngineList
 from explorer.app.explaining import Explaining
@@ -49,13 +50,14 @@ from explorer.app.session_files import SessionFiles
 from explorer.app.settings import Settings
 from explorer.app.sources import Source, Sources
 from explorer.app.status import StatusBar
+from explorer.app.surgery import Surgery
 from explorer.app.tour import Tour
 from explorer.app.transport import Transport
 from explorer.core.registry import Row, table
 from explorer.panels.theme import THEMES, style_sheet
 
 if TYPE_CHECKING:
-    from explorer.views import Edit, Frame
+    from explorer.views import Frame
 
 DEFAULT = "classify"
 SIZE = (1440, 900)
@@ -72,15 +74,6 @@ EFFECTS = (
     Qt.UIEffect.UI_AnimateToolBox,
 )
 TOP, BOTTOM = Qt.DockWidgetArea.TopDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command line wants beyond engine and inputs; it counts for the first engine opened."""
-
-    knobs: Mapping[str, Any] = field(default_factory=dict)
-    points: tuple[str, ...] = ()
-    edits: tuple[Edit, ...] = ()
 
 
 class Window(QMainWindow):
@@ -118,6 +111,7 @@ class Window(QMainWindow):
         self.row = self._first_row(engine)
         self._paths = list(paths)
         self._first_paint = True
+        self._notes: tuple[str, ...] = ()  # of the newest frame
         self.setAnimated(False)
         self.setDockNestingEnabled(True)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -170,6 +164,7 @@ class Window(QMainWindow):
         self.layouts = Layouts(self)
         self.presenter, self.cards = Presenter(self), Cards(self)
         self.comparing = Comparing(self)
+        self.surgery = Surgery(self)
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
         self.looking_back = LookingBack(self)
@@ -314,7 +309,6 @@ class Window(QMainWindow):
         if self.room.opened is None or not self.sources.is_complete():
             return
         self.playing.source_changed()
-        self.comparing.forget()
         self.cards.running()
         self.runner.run_inputs(self.sources.inputs(), playing=self.playing.playing)
 
@@ -356,7 +350,6 @@ class Window(QMainWindow):
     def _on_knob(self, name: str, value: Any) -> None:
         self.touched()
         self.playing.back_to_now()
-        self.comparing.forget()
         self.runner.set_knob({name: value})
 
     @Slot(str)
@@ -369,6 +362,8 @@ class Window(QMainWindow):
         if self.room.slots is not None:
             self.room.slots.show_source(source)
         self.engine_docks.docks["input"].bar.remark.setText(source.title)
+        if source.note:
+            self.say(f"{source.title}: {source.note}")
         self.commanding.fill_menus()
 
     @Slot()
@@ -441,6 +436,9 @@ class Window(QMainWindow):
         """A frame has come: the timeline grows, seen at 4 Hz."""
         if not self._growing.isActive():
             self._growing.start(TIMELINE_MS)
+        if frame.notes != self._notes:
+            self._notes = frame.notes
+            self.say(" · ".join(frame.notes))
 
     @Slot()
     def _grow_timeline(self) -> None:

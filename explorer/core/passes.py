@@ -84,7 +84,8 @@ class Passes:
                 past.plain_after = plain.memory
 
         points = (*(v.point for v in session.views), *session.instruments.points)
-        same = key if past.plain_before is past.before else None
+        # The first sweep of all modules wants them all to run.
+        same = key if past.plain_before is past.before and driver.swept else None
         generator = session.engine.run(inputs, session.params, past.before)
         with self._below.replayed(same, session.edits, points) as driver.replayed:
             yield from driver.drive(generator, past.frame, steps, done)

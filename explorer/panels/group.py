@@ -48,6 +48,7 @@ class GroupPanel(QWidget):
     gestured = Signal(object)
     probed = Signal(object)
     said = Signal(str)
+    zoomed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         super().__init__(parent)
@@ -212,7 +213,7 @@ class GroupPanel(QWidget):
         made = {f"{item}.{name}": array for item, panel in self.panels.items()
                 for name, array in panel.arrays().items()}  # fmt: skip
         for item, artefact in self._laid_over.items():
-            made |= {f"{item}.{name}": array for name, array in artefact.arrays().items()}
+            made |= {f"{item}.{name}": array for name, array in named_arrays(artefact).items()}
         return made
 
     def save(self, path: str | Path) -> None:
@@ -354,6 +355,7 @@ class GroupPanel(QWidget):
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
         panel.gestured.connect(self.gestured)
         panel.probed.connect(self._probed)
+        panel.zoomed.connect(self._zoomed)
         panel.said.connect(self.said)
         panel.add_group_lines = partial(self._add_lines, item)
         panel.header.installEventFilter(self)
@@ -435,6 +437,18 @@ class GroupPanel(QWidget):
             self._grid.setColumnStretch(i, 1 if i < columns * last else 0)
         for i in range(max(self._grid.rowCount(), rows)):
             self._grid.setRowStretch(i, 1 if i < rows else 0)
+
+    def show_region(self, region: tuple[float, float, float, float] | None) -> None:
+        """Show this part of the input in every item that has a place there."""
+        for panel in self.panels.values():
+            panel.show_region(region)
+
+    @Slot(object)
+    def _zoomed(self, region: tuple[float, float, float, float] | None) -> None:
+        for panel in self.panels.values():
+            if panel is not self.sender():
+                panel.show_region(region)
+        self.zoomed.emit(region)
 
     @Slot(object)
     def _probed(self, probe: Any) -> None:
