@@ -81,11 +81,12 @@ class UnitDetail(QWidget):
         self.close_button.clicked.connect(self.closed)
         self.questions = {name: self._question(name, words, tip)
                           for name, words, _, tip in QUESTIONS}  # fmt: skip
-        self.header.extra.setSpacing(0)
-        for button in (*self.questions.values(), self.close_button):
-            button.setFixedSize(24, 24)  # the least to hit; the title keeps its words
-            self.header.extra.addWidget(button)
+        self.header.extra.addWidget(self.close_button)
         foot = QHBoxLayout()
+        foot.setSpacing(0)
+        for button in self.questions.values():
+            button.setFixedSize(26, 24)
+            foot.addWidget(button)
         foot.addStretch(1)
         foot.addWidget(self.colour_bar)
         rows = QVBoxLayout(self)
