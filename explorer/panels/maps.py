@@ -138,7 +138,11 @@ class MapsPanel(Panel):
         affine = self.page.rendered.affine if self.page else None
         cell = affine.to_grid(*input_xy) if affine is not None and input_xy is not None else None
         self.view.show_cursor(self.selected, cell)
-        self.detail.cursor_mark.show_at(cell)
+        self.detail.show_cursor(cell)
+
+    def show_region(self, region: tuple[float, float, float, float] | None) -> None:
+        """Show the same part of the input on the large map; the mosaic stays whole."""
+        self.detail.show_region(region)
 
     def set_stale(self, words: str) -> None:
         """Say that the picture is older than the rest ("frame 12 of 40"); "" ends that."""
@@ -312,6 +316,7 @@ class MapsPanel(Panel):
         limits = float(page.low[position]), float(page.high[position])
         exact = self._exact[1] if self._exact is not None else None
         index = page.tiles[position] if exact is None else colours.index_of(exact, *limits)
+        self.detail.place, self.detail.receptive = page.rendered.affine, page.rendered.receptive
         self.detail.show_map(index, self._table(), page.rendered.map_size)
         if numbers:
             about = page.unit_numbers(position, exact)
@@ -487,6 +492,7 @@ class MapsPanel(Panel):
         self.view.resized.connect(self._on_resize)
         self.view.focus_changed.connect(self.update)
         self.detail.view.hovered.connect(self._on_detail_hover)
+        self.detail.zoomed.connect(self.zoomed)
         self.detail.closed.connect(lambda: self.select(None))
         self.strip.chosen.connect(self.select)
         self.strip.brushed.connect(self.show_from)

@@ -48,11 +48,13 @@ class Panel(QWidget):
         gestured: ``(knob name, value)``, the value in input pixels.
         probed: `Probed`, or None when the mouse leaves.
         said: one line for the status bar (what was exported, why it failed).
+        zoomed: a person zoomed or panned: what is shown of the input (x1, y1, x2, y2), None: all.
     """
 
     gestured = Signal(object)
     probed = Signal(object)
     said = Signal(str)
+    zoomed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         super().__init__(parent)
@@ -136,6 +138,9 @@ class Panel(QWidget):
     @Slot(str, object)
     def show_knob(self, name: str, value: Any) -> None:
         """A knob has this value now, set, undone or redone; panels that show it override this."""
+
+    def show_region(self, region: tuple[float, float, float, float] | None) -> None:
+        """Show this part of the input, as another panel does; None shows all."""
 
     def set_background(self, image: Array | None, place: Affine | None = None) -> None:
         """Take the picture (H, W, 3) uint8 that the network looks at, and where it lies in input

@@ -61,6 +61,7 @@ class PicturePanel(Panel):
         self.view.hovered.connect(self._on_hover)
         self.view.clicked.connect(self._on_click)
         self.view.dragged.connect(self._on_drag)
+        self.view.zoom_changed.connect(self._on_zoom)
 
     def add_overlay(self, item: Overlay, z: float = 10) -> None:
         """Put ``item`` above the picture and let it follow the theme."""
@@ -104,7 +105,20 @@ class PicturePanel(Panel):
 
     def reset_zoom(self) -> None:
         """Show the whole picture."""
-        self.view.reset_zoom()
+        self.view.show_all()
+
+    def show_region(self, region: tuple[float, float, float, float] | None) -> None:
+        """Show the same part of the input as another panel."""
+        if self.has_place():
+            self.view.show_region(region)
+
+    def has_place(self) -> bool:
+        """Whether the picture lies in input pixels; the tiles of a batch do not."""
+        return True
+
+    def _on_zoom(self, region: tuple[float, float, float, float] | None) -> None:
+        if self.has_place():
+            self.zoomed.emit(region)
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
@@ -234,6 +248,10 @@ class ImagePanel(PicturePanel):
             "Masks": self._overlay_masks,
             "Field": self._overlay_heat,
         }[kind](artefact)
+
+    def has_place(self) -> bool:
+        """Tiles stand side by side, wherever their pictures come from."""
+        return self._batch is None
 
     def set_receptive_field(self, corners: tuple[float, float, float, float] | None) -> None:
         """Outline (x1, y1, x2, y2) in input pixels: what the selected cell can see."""

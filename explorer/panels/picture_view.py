@@ -66,6 +66,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         dragged: ``(start, end, finished)`` while a drag with `drag_mode` box or paint goes on.
         resized: the view has a new size.
         focus_changed: the view got or lost the keyboard.
+        zoom_changed: a person zoomed or panned: what is shown (x1, y1, x2, y2), None for all.
     """
 
     hovered = Signal(object)
@@ -73,6 +74,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
     dragged = Signal(object)
     resized = Signal()
     focus_changed = Signal()
+    zoom_changed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -136,7 +138,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
     def cycle_zoom(self) -> None:
         """Show it 2, 4 and 8 times as large, about the mouse or the middle; then all again."""
         if self._near >= 8:
-            self.reset_zoom()
+            self.show_all()
             return
         self._near *= 2
         self.zoomed = True
@@ -145,6 +147,26 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         self.box.scaleBy(
             (0.5, 0.5), center=QPointF(*self.position(mouse)) if self.underMouse() else middle
         )
+        self._tell_zoom()
+
+    def show_all(self) -> None:
+        """As a person asks for it: show all, and say so."""
+        self.reset_zoom()
+        self.zoom_changed.emit(None)
+
+    def show_region(self, region: tuple[float, float, float, float] | None) -> None:
+        """Show at least (x1, y1, x2, y2), as large as it fits, without a word; None shows all."""
+        if region is None:
+            self.reset_zoom()
+            return
+        x1, y1, x2, y2 = region
+        self.zoomed = True
+        shown = QRectF(x1, y1, x2 - x1, y2 - y1)
+        self.box.setRange(shown, padding=0, disableAutoRange=True)
+
+    def _tell_zoom(self) -> None:
+        shown = self.box.viewRect()
+        self.zoom_changed.emit((shown.left(), shown.top(), shown.right(), shown.bottom()))
 
     def magnified(self) -> float:
         """Screen pixels of one picture unit."""
@@ -183,6 +205,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         """Zoom about the mouse."""
         self.zoomed = True
         super().wheelEvent(event)
+        self._tell_zoom()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Start a click, a drag, or a pan."""
@@ -197,9 +220,11 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
         """Report the position; go on with a drag."""
         self.hovered.emit(self.position(event.position()))
         if self._pressed is None or self.drag_mode == "pan":
-            if self._pressed is not None and self._moved(event):
-                self.zoomed = True
+            moved = self._pressed is not None and self._moved(event)
+            self.zoomed |= moved
             super().mouseMoveEvent(event)
+            if moved:
+                self._tell_zoom()
         elif self._moved(event) or self.drag_mode == "paint":
             ends = self.position(self._pressed), self.position(event.position())
             self.dragged.emit((*ends, False))
@@ -220,7 +245,7 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Show all again."""
-        self.reset_zoom()
+        self.show_all()
         event.accept()
 
     def leaveEvent(self, event: Any) -> None:

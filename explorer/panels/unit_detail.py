@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QRectF, QSize, Signal
+from PySide6.QtCore import QRectF, QSize, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from explorer.kinds import Affine
 from explorer.panels.colour_bar import ColourBar
 from explorer.panels.header import Header
 from explorer.panels.icons import icon
-from explorer.panels.overlays import CursorOverlay
+from explorer.panels.linking import Region, region_on
+from explorer.panels.overlays import CursorOverlay, RectOverlay
 from explorer.panels.picture_view import PictureView
 from explorer.panels.theme import DARK, SPACE_S, Theme
 from explorer.panels.wording import number_text, percent_text
@@ -62,9 +64,14 @@ class UnitDetail(QWidget):
 
     Signals:
         asked: the name of a question, see `QUESTIONS`.
+        zoomed: a person zoomed or panned: what is shown of the input (x1, y1, x2, y2), None: all.
+
+    Attributes:
+        place: from cells to input pixels. ``receptive``: (width, height) of a cell's field there.
     """
 
     closed = Signal()
+    zoomed = Signal(object)
     asked = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -74,7 +81,12 @@ class UnitDetail(QWidget):
         self.view = PictureView(self)
         self.colour_bar = ColourBar(self)
         self.cursor_mark = CursorOverlay(arm=12)
+        self.seeing = RectOverlay(dashed=True)  # all cells that see the pixel under the cursor
+        self.place: Affine | None = None
+        self.receptive: tuple[float, float] | None = None
         self.view.add(self.cursor_mark, 50)
+        self.view.add(self.seeing, 40)
+        self.view.zoom_changed.connect(self._on_zoom)
         self.close_button = QToolButton(self)
         self.close_button.setAccessibleName("Close the large map")
         self.close_button.setToolTip("Close the large map (Esc)")
@@ -109,6 +121,26 @@ class UnitDetail(QWidget):
         self.view.show_picture(index, rect, table)
         self.view.set_home(rect)
 
+    def show_cursor(self, cell: tuple[float, float] | None) -> None:
+        """Mark a place (x, y) in cells, and the cells whose receptive fields it lies in."""
+        self.cursor_mark.show_at(cell)
+        corners = None
+        if cell is not None and self.place is not None and self.receptive is not None:
+            wide = self.receptive[0] / abs(self.place.sx) / 2
+            high = self.receptive[1] / abs(self.place.sy) / 2
+            corners = (cell[0] - wide, cell[1] - high, cell[0] + wide, cell[1] + high)
+        self.seeing.show_corners(corners)
+
+    def show_region(self, region: Region | None) -> None:
+        """Show this part of the input (x1, y1, x2, y2), None all of it."""
+        if self.place is not None:
+            self.view.show_region(region_on(self.place.to_grid, region))
+
+    @Slot(object)
+    def _on_zoom(self, region: Region | None) -> None:
+        if self.place is not None:
+            self.zoomed.emit(region_on(self.place.to_input, region))
+
     def show_numbers(
         self,
         numbers: UnitNumbers,
@@ -123,7 +155,7 @@ class UnitDetail(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme
-        for part in (self.header, self.view, self.colour_bar, self.cursor_mark):
+        for part in (self.header, self.view, self.colour_bar, self.cursor_mark, self.seeing):
             part.set_theme(theme)
         self.close_button.setIcon(icon("x", theme, 16))
         for name, _, glyph, _ in QUESTIONS:
