@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from explorer.core.model_inputs import USUAL_SIZE, Wanted
 from explorer.core.prediction import Misfit, is_lazy
-from explorer.core.program import Script, Signature
+from explorer.core.program import Opaque, Script, Signature
 
 SIZES = (USUAL_SIZE, 32, 28, 64, 256, 128, 299, 96, 48, 84, 227, 512)
 SMALLEST_FLAT = 28  # px; a first linear layer of fewer inputs takes numbers, not pixels
@@ -131,8 +131,7 @@ def _number(config: Any, name: str) -> float:
 def _of_layers(network: nn.Module) -> Iterator[Wanted]:
     """What each of the first layers takes; a kind and its size once."""
     seen: set[tuple[Any, ...]] = set()
-    inner = network.program.inside[0] if isinstance(network, Script) else network
-    for name, module in inner.named_modules():
+    for name, module in _modules(network):
         if any(is_lazy(p) for p in module.parameters(recurse=False)):
             break  # it takes whatever comes first
         for found in _taken_by(module):
@@ -144,6 +143,14 @@ def _of_layers(network: nn.Module) -> Iterator[Wanted]:
             break
     if not seen:
         yield Wanted("x", "image", (None, 3, None, None), why="it has no layer that says otherwise")
+
+
+def _modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """All modules by name, those inside of programs too."""
+    for name, module in network.named_modules():
+        yield name, module
+        if isinstance(module, Opaque):
+            yield from module.inside[0].named_modules(prefix=name)
 
 
 def _taken_by(module: nn.Module) -> list[Wanted]:
