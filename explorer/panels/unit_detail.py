@@ -108,7 +108,8 @@ class UnitDetail(QWidget):
         rows.addWidget(self.view, 1)
         rows.addLayout(foot)
         rows.addStretch(0)
-        self.setMinimumSize(230, 160)
+        self.view.setMinimumHeight(30)
+        self.setMinimumSize(230, 116)  # header, a little map and the foot stay in a low panel
 
     def show_map(
         self, index: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8], size: tuple[int, int]
