@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer import __version__, inspecting, proof_commands, run_report
+from explorer import __version__, compare_command, inspecting, proof_commands, run_report
 from explorer.command_words import (
     Command,
     Parser,
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from explorer.core.weights import WeightStore
     from explorer.views import Frame
 
-VERBS = ("list", "layers", "run", "verify", "open", "shot", "train", "evaluate", "weights")
+VERBS = (
+    "list", "layers", "run", "compare", "verify", "open", "shot", "train", "evaluate", "weights",
+)  # fmt: skip
 OK, BAD_INPUT, MISSING_WEIGHTS, ENGINE_FAILED = 0, 2, 3, 4
 
 
@@ -457,6 +459,7 @@ def _fail(message: str) -> Any:
 
 COMMANDS: dict[str, Command] = {
     "list": _list, "layers": _layers, "run": proof_commands.provable(_run), "shot": _shot,
+    "compare": compare_command.comparer(_open, _inputs),
     "train": _train, "evaluate": _evaluate, "weights": _weights, **proof_commands.COMMANDS,
 }  # fmt: skip
 

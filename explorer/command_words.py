@@ -114,6 +114,23 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     )
     _looking(run)
 
+    compare = verb("compare", "two models in step: how far each layer differs, where they part")
+    compare.add_argument("model", metavar="MODEL_A")
+    compare.add_argument("second", metavar="MODEL_B", help="may be the same")
+    compare.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
+    compare.add_argument("--precision", default="", help="of B: bfloat16, float16, int8 dynamic, …")
+    compare.add_argument("--weights", default="", metavar="FILE", help="of B")
+    compare.add_argument(
+        "--other", action="append", default=[], metavar="[SLOT=]PATH", help="an input of B's own"
+    )
+    compare.add_argument("--threshold", type=float, default=0.01, help="from where they are apart")
+    compare.add_argument(
+        "--measure", choices=("relative", "largest", "angle"), default="relative",
+        help="norm of the difference over the norm of A, largest difference, or 1 - cosine",
+    )  # fmt: skip
+    compare.add_argument("--json", action="store_true")
+    _settings_of(compare)
+
     verify = verb("verify", "run a folder's run again: is every array equal?")
     verify.add_argument("folder", type=Path, metavar="RUN_FOLDER")
     verify.add_argument("inputs", nargs="*", metavar="SLOT=PATH")

@@ -93,16 +93,20 @@ class Comparison:
         self._kept: dict[str, list[Tensor]] = {}
         self._now: dict[str, _Compared] = {}
         self._known: dict[str, _Compared] = {}
-        self._late: dict[str, None] = {}  # had no room last time: first this time
-        self._again: dict[str, None] = {}
+        self._late: dict[str, None] = {}  # had no room in this pass
+        self._again: dict[
+            str, None
+        ] = {}  # had none in the pass before: these alone have their turn
+        self._next: dict[str, None] = {}
         self._calls: dict[str, int] = {}
         self._tail: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._lonely: dict[str, tuple[str, tuple[int, ...]]] = {}
         self.expected: frozenset[str] = frozenset()  # layers that A has, whether they run or not
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """Layers for which there was no room: another pair of passes compares them."""
-        return tuple(self._late)
+        return tuple(self._next)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ class Comparison:
     def begin(self) -> None:
         """Before A's pass."""
         self._kept, self._now, self._calls, self._tail = {}, {}, {}, {}
-        self._again, self._late = self._late, {}
+        self._again, self._late = self._next, {}
         self.bytes = 0
 
     def keep(self, name: str, module: nn.Module, out: Any) -> None:
@@ -178,7 +182,8 @@ class Comparison:
                 self._now[name] = old
             elif skipped:
                 noted.note = "compared in the next pass"
-        self._known = self._now
+        self._next = self._late
+        self._known, self._lonely = self._now, self._tail
         self._now = {}
 
     def rows(self, threshold: float, measure: Measure = "relative") -> list[LayerDifference]:
@@ -202,7 +207,7 @@ class Comparison:
         nan = math.nan
         rows += [
             LayerDifference(name, kind, shape, nan, nan, nan, note="not in the first")
-            for name, (kind, shape) in self._tail.items()
+            for name, (kind, shape) in self._lonely.items()
         ]
         return rows
 

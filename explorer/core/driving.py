@@ -213,6 +213,7 @@ class Driver:
             shown += tuple(seen)
             notes += (*failed, *session.instruments.failures())
             differences = tuple(session.instruments.differences())
+            self.lacking |= session.instruments.lacking()
         frame = Frame(
             batch.run, batch.frame, batch.step, shown, tuple(batch.rendered.values()), statistics,
             batch.milliseconds, last, notes if last else (), before=before,

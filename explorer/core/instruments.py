@@ -210,6 +210,10 @@ class Instrument(Generic[P]):
         """How far apart the layers are, after `look`."""
         return iter(())
 
+    def lacking(self) -> bool:
+        """Whether it has not seen all yet, so that a still is worth another run."""
+        return False
+
     def close(self) -> None:
         """Let go of what it holds: it is laid aside, or the network goes."""
 
@@ -247,6 +251,10 @@ class Instruments:
     def params(self, name: str) -> Any:
         """The knobs in force of an instrument that is laid on."""
         return self._laid[name].params
+
+    def lacking(self) -> bool:
+        """Whether any has not seen all yet."""
+        return any(laid.instrument.lacking() for laid in self._laid.values())
 
     def reading(self, only: str = "") -> bool:
         """Whether any (or this one) of those laid on sees nothing without a run."""

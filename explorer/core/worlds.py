@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from explorer import params as knobs
-from explorer.core.differences import CAP, Comparison, Measure
+from explorer.core.differences import CAP, Comparison, Measure, first_parting
 from explorer.core.geometry import Place
 from explorer.core.instruments import Instrument, Reader, Scene, Taken
 from explorer.core.media import read_input
@@ -302,14 +303,21 @@ def table_of(rows: list[LayerDifference], threshold: float, measure: Measure) ->
     """The comparison as lines of text, the parting layer marked."""
     width = max((len(row.name) for row in rows), default=5)
     lines = [f"  {'layer':{width}}  {'largest':>10}  {'relative':>10}  {'cosine':>10}"]
-    first = next((row.name for row in rows if row.parted), None)
+    parting = first_parting(rows)
     for row in rows:
-        mark = ">" if row.name == first else "*" if row.parted else " "
+        mark = ">" if row is parting else "*" if row.parted else " "
         numbers = (
             f"{row.largest:10.3g}  {row.relative:10.3g}  {row.cosine:10.6f}"
             if row.largest == row.largest
             else f"{'':34}"
         )
         lines.append(f"{mark} {row.name:{width}}  {numbers}  {row.note}".rstrip())
-    said = f"first apart at {first}" if first else "nowhere apart"
-    return "\n".join([*lines, f"{said} ({measure} > {threshold:g})"])
+    return "\n".join([*lines, f"{verdict(rows)} ({measure} > {threshold:g})"])
+
+
+def verdict(rows: Sequence[LayerDifference]) -> str:
+    """In words, where both part."""
+    if all(math.isnan(row.relative) for row in rows):
+        return "no layer of the first is in the second with the same shape"
+    first = first_parting(rows)
+    return f"first apart at {first.name}" if first else "nowhere apart"

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.core.differences import Measure, first_parting
+from explorer.core.differences import Measure
 from explorer.core.geometry import Place
 from explorer.core.instruments import Instrument, Reader, Scene, Taken
 from explorer.core.layers import Layer
 from explorer.core.precision import PRECISIONS
 from explorer.core.reduction import as_maps
-from explorer.core.worlds import Pair, World
+from explorer.core.worlds import Pair, World, verdict
 from explorer.kinds import Artefact, Curve, FeatureMaps, Matrix, Scores, Text
 from explorer.params import knob
 from explorer.views import LayerDifference
@@ -96,8 +96,7 @@ class Worlds(Instrument[WorldsParams]):
             return
         measure = MEASURES[params.measure]
         self._rows = pair.comparison.rows(params.threshold, measure)
-        parting = first_parting(self._rows)
-        yield Text("worlds/both", said(params, parting))
+        yield Text("worlds/both", said(params, self._rows))
         yield curve_of(self._rows, params)
         first, second = taken.tensors.get(chosen), pair.shown.tensor
         if first is not None and second is not None:
@@ -115,6 +114,10 @@ class Worlds(Instrument[WorldsParams]):
         rows, self._rows = self._rows, []
         return iter(rows)
 
+    def lacking(self) -> bool:
+        """Whether layers wait for a further pair of passes, for want of room."""
+        return self._pair is not None and bool(self._pair.comparison.waiting)
+
     def close(self) -> None:
         """Let go of the second network."""
         if self._pair is not None:
@@ -122,12 +125,10 @@ class Worlds(Instrument[WorldsParams]):
             self._pair = None
 
 
-def said(params: WorldsParams, parting: LayerDifference | None) -> str:
+def said(params: WorldsParams, rows: Sequence[LayerDifference]) -> str:
     """One sentence: what is compared, and where both part."""
     limit = f"{params.measure} > {params.threshold:g}"
-    if parting is None:
-        return f"{params.world.title}: nowhere apart ({limit})"
-    return f"{params.world.title}: first apart at {parting.name} ({limit})"
+    return f"{params.world.title}: {verdict(rows)} ({limit})"
 
 
 def curve_of(rows: Sequence[LayerDifference], params: WorldsParams) -> Curve:

@@ -391,3 +391,37 @@ def test_listing_needs_neither_torch_nor_a_window() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stderr.strip() == "[]"
+
+
+def test_compare_names_the_first_layer_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", "resnet", "resnet", "--precision", "bfloat16", "--threshold", "1e-4"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "> conv1" in out
+    assert "first apart at conv1 (relative > 0.0001)" in out
+    assert main([*words, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["parts_at"] == "conv1"
+    assert record["layers"][0]["relative"] == pytest.approx(0.002, rel=0.5)
+    assert main(["compare", "resnet", "resnet", "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert same["parts_at"] is None
+    assert all(layer["largest"] == 0 for layer in same["layers"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--precision", "int3"], "no precision 'int3'"),
+        (["--weights", "nowhere.safetensors"], "there is no such file"),
+        (["--other", "image=nowhere.png"], "no such file"),
+        (["--threshold", "nan"], "0 or more"),
+    ],
+)
+def test_compare_refuses_what_does_not_fit(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "resnet", "resnet", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
