@@ -142,6 +142,9 @@ class Cards(QObject):
         """Something that came in cannot be used."""
         self._window.status_bar.clear_progress()
         cause = message.removeprefix(f"{name}: ")
+        if not remedy and "; " in cause:
+            cause, _, remedy = cause.partition("; ")
+            remedy = remedy[:1].upper() + remedy[1:]
         self.refusal = f"{name}: {cause}"
         card = ErrorCard(
             name, cause, remedy, details,
@@ -223,6 +226,7 @@ class Cards(QObject):
 
     def _show(self, place: Any, card: Card) -> None:
         card.set_theme(self._window.theme)
+        self._window.say("")  # whatever was being looked into is known now
         place.show_card(card)
 
     def _run_model(self, run: Act) -> None:

@@ -23,6 +23,7 @@ from explorer.app.bars import VectorBars, VectorScroll
 from explorer.app.marked import ArrowBox, TickBox
 from explorer.app.number import JumpSlider, NumberBox
 from explorer.app.track import Track, number_text, plain
+from explorer.panels.header import ElidedLabel
 from explorer.panels.icons import icon
 from explorer.panels.theme import Theme, font
 from explorer.params import Knob
@@ -339,10 +340,9 @@ class VectorEditor(Editor):
         self.name(self.bars, "Drag across the bars; arrow keys choose and change, 0 clears one.")
         self.readout = QLabel()
         self.readout.setFont(font("number"))
-        self.basis = QLabel(knob.basis or f"{knob.length} components")
-        self.basis.setProperty("role", "caption")
+        self.basis = ElidedLabel("caption", "muted")
+        self.basis.set_text(knob.basis or f"{knob.length} components")
         self.basis.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.basis.setToolTip(self.basis.text())
         self.zero, self.random = QToolButton(), QToolButton()
         for button, text in ((self.zero, "Zero"), (self.random, "Random")):
             button.setText(text)
@@ -369,6 +369,7 @@ class VectorEditor(Editor):
     def set_theme(self, theme: Theme) -> None:
         """Tint what the style sheet does not reach."""
         self.bars.set_theme(theme)
+        self.basis.set_theme(theme)
 
     @Slot()
     def _zero(self) -> None:

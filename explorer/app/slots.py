@@ -110,6 +110,7 @@ class SlotRow(QFrame):
     def show_source(self, source: Source) -> None:
         """Show what is in the slot now."""
         value = source.input
+        self.name.set_text(" · ".join(filter(None, (self.slot, source.note))))
         if self.field is not None and isinstance(value, TextInput):
             if self.field.text() != value.text and not self.field.hasFocus():
                 self.field.setText(value.text)
@@ -225,10 +226,15 @@ def _about(source: Source) -> str:
     if isinstance(value, ImageInput):
         return f" · {value.pixels.shape[1]} × {value.pixels.shape[0]}"
     if isinstance(value, FolderInput):
-        return f" · {len(value.files)} pictures"
+        return f" · {counted(len(value.files), 'picture')}"
     if source.live:
         return " · live"
-    return f" · {len(value)} frames" if source.moving else ""  # type: ignore[arg-type]
+    return f" · {counted(len(value), 'frame')}" if source.moving else ""  # type: ignore[arg-type]
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 frame``, ``40 frames``."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _article(kind: str) -> str:

@@ -55,6 +55,15 @@ class Source:
             return self.input.path.name
         return str(getattr(self.input, "name", "")) or Path(self.where).name
 
+    @property
+    def note(self) -> str:
+        """What is not as one would expect: cut off, reduced, the first of many, files left out."""
+        skipped = getattr(self.input, "skipped", ())
+        if skipped:
+            more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+            return f"left out: {', '.join(skipped[:3])}{more}"
+        return str(getattr(self.input, "note", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -85,6 +94,7 @@ class FolderClip:
         self.path: Path | None = folder.path
         self.name = folder.path.name
         self.sha256 = ""
+        self.skipped = folder.skipped
         self._files = folder.files
 
     def __len__(self) -> int:

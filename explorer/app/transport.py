@@ -82,6 +82,8 @@ class Transport(QWidget):
             with QSignalBlocker(self.slider):
                 self.slider.setValue(frame)
         last = self.slider.maximum()
+        if self.slider.isVisibleTo(self):
+            frame = min(frame, last)  # a clip may end earlier than its header says
         digits = len(str(last + 1))
         text = (
             f"{frame + 1:>{digits}} / {last + 1}"

@@ -34,6 +34,7 @@ _IMAGE_MAGIC = re.compile(
     rb"|.{4}ftyp(?:avif|avis|heic|heix|hevc|mif1|msf1)",
     re.DOTALL,
 )
+_DOCUMENTS = (b"%PDF-", b"%!PS", b"{\\rtf")  # letters, but no text that one could read
 _CLIP_MAGIC = re.compile(
     rb"RIFF.{4}AVI |.{4}(?:ftyp|moov|mdat|wide)|\x1a\x45\xdf\xa3|OggS|FLV\x01"
     rb"|\0\0\x01[\xba\xb3]|\x30\x26\xb2\x75|\x47.{187}\x47|.{4}\x47.{191}\x47",
@@ -75,6 +76,8 @@ def content(path: Path) -> Found:
         return "image"
     if _CLIP_MAGIC.match(head):
         return "clip"
+    if head.startswith(_DOCUMENTS):
+        return "unknown"
     if head.startswith(b"PK\x03\x04"):
         return _by_members(path)
     if head.startswith((b"\x89HDF\r\n\x1a\n", _LEGACY_TORCH)) or _is_safetensors(head, size):

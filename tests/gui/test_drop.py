@@ -195,7 +195,7 @@ def test_a_web_address_is_not_fetched(window: Any) -> None:
     mime = QMimeData()
     mime.setUrls([QUrl("https://example.org/cat.png")])
     assert drop(window.centre, mime)
-    assert "nothing is downloaded" in card_text(window)
+    assert "Nothing is downloaded" in card_text(window)
 
 
 def test_a_file_on_a_slot_goes_to_that_slot() -> None:
