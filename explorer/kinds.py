@@ -430,3 +430,33 @@ KINDS: tuple[type[Artefact], ...] = (
     Scatter, Curve, Graph, Text,
 )  # fmt: skip
 KIND: Mapping[str, type[Artefact]] = {kind.__name__: kind for kind in KINDS}
+
+# Fields of the artefact itself, which run.json holds, and what lies behind it.
+_ABOUT = {
+    "name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine", "full",
+    "classes",
+}  # fmt: skip
+
+
+def named_arrays(artefact: Artefact) -> dict[str, Array]:
+    """All that an artefact holds under the names of its fields, as an NPZ has it.
+
+    Names of rows, labels and the like become arrays of text; ``layers`` of a Hypercolumn are split
+    into names and ``lengths``.
+    """
+    arrays: dict[str, Array] = {}
+    for field_ in fields(artefact):
+        value = getattr(artefact, field_.name)
+        if field_.name in _ABOUT or isinstance(value, bool | dict | None):
+            continue
+        if field_.name == "layers":
+            arrays["layers"] = np.array([name for name, _ in value], dtype=np.str_)
+            arrays["lengths"] = np.array([length for _, length in value], dtype=np.int64)
+        elif field_.name == "text":
+            arrays["text"] = np.array(value, dtype=np.str_)
+        elif isinstance(value, np.ndarray):
+            arrays[field_.name] = value
+        elif not isinstance(value, str):
+            items = list(value)
+            arrays[field_.name] = np.array(items) if items else np.array([], dtype=np.str_)
+    return arrays

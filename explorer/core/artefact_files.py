@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,8 @@ from explorer.core.drawing import Pixels, svg
 from explorer.core.opencv import opencv
 from explorer.core.picture import dressed, picture
 from explorer.core.plots import PLOTS
-from explorer.kinds import Artefact
+from explorer.kinds import Artefact, named_arrays
 from explorer.views import Rendered
-
-# Fields of the artefact itself, which run.json holds, and what lies behind it.
-_ABOUT = {
-    "name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine", "full",
-    "classes",
-}  # fmt: skip
 
 
 def save_npz(artefact: Artefact, path: Path) -> None:
@@ -29,19 +22,7 @@ def save_npz(artefact: Artefact, path: Path) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
-    arrays: dict[str, Any] = {}
-    for field in fields(artefact):
-        value = getattr(artefact, field.name)
-        if field.name in _ABOUT or isinstance(value, bool | str | dict | None):
-            continue
-        if field.name == "layers":
-            arrays["layers"] = np.array([name for name, _ in value], dtype=np.str_)
-            arrays["lengths"] = np.array([length for _, length in value], dtype=np.int64)
-        elif isinstance(value, np.ndarray):
-            arrays[field.name] = value
-        else:
-            items = list(value)
-            arrays[field.name] = np.array(items) if items else np.array([], dtype=np.str_)
+    arrays: dict[str, Any] = named_arrays(artefact)
     with writing(Path(path)) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )  # fmt: skip
 
-from explorer.kinds import Affine, Array, Artefact, Image, Matrix
+from explorer.kinds import Affine, Array, Artefact, Image, Matrix, named_arrays
 from explorer.panels import panel_class
 from explorer.panels.group_grid import SPACE, columns_for, least_size
 from explorer.panels.icons import icon

@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from explorer.kinds import Affine, Array, Artefact
+from explorer.kinds import Affine, Array, Artefact, named_arrays
 from explorer.panels.colour_bar import ColourBar
 from explorer.panels.header import Header
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
@@ -194,8 +194,8 @@ class Panel(QWidget):
         return file.commit()
 
     def arrays(self) -> dict[str, Array]:
-        """The numbers that are shown, by field name."""
-        return {} if self.artefact is None else self.artefact.arrays()
+        """The numbers that are shown and their labels, by field name."""
+        return {} if self.artefact is None else named_arrays(self.artefact)
 
     def save(self, path: str | Path) -> None:
         """Write PNG, SVG or NPZ by the suffix; whole or not at all.

@@ -154,6 +154,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         super().__init__()
         self.theme = DARK
         self.zoomed = False
+        self._home: tuple[Range | None, Range | None] = (None, None)
         self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
         self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
@@ -200,9 +201,11 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         """Show all data, and go on doing so as they grow."""
         self.zoomed = False
         self.box.enableAutoRange()
+        self.fit(*self._home)
 
     def fit(self, x: Range | None = None, y: Range | None = None) -> None:
         """Show at least these ranges unless a person has zoomed; None follows the data."""
+        self._home = x, y
         if self.zoomed:
             return
         for axis, wanted in ((pg.ViewBox.XAxis, x), (pg.ViewBox.YAxis, y)):

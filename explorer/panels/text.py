@@ -131,6 +131,10 @@ class TextPanel(Panel):
         if self.artefact is not None:
             self.draw(self.artefact)
 
+    def reset_zoom(self) -> None:
+        """Text of its own size again, after Ctrl and the wheel."""
+        self.body.setFont(font("body"))
+
     def _formats(self, artefact: Text) -> list[QTextCharFormat]:
         plain = QTextCharFormat()
         if not len(artefact.weights):
