@@ -41,8 +41,10 @@ class SessionFiles(QObject):
         self.path: Path | None = None
         self._expected: dict[str, str] = {}  # slot to the sha256 that the session names
         self._units: dict[str, int] = {}  # layer to unit, to select when its maps are there
+        self._missing: dict[str, str] = {}  # slot to path, to ask for when the engine stands
         window.sources.changed.connect(self._on_source)
         window.shown.connect(self._on_shown)
+        window.runner.opened.connect(self._on_opened, Qt.ConnectionType.QueuedConnection)
 
     # -- save
 
@@ -187,13 +189,7 @@ class SessionFiles(QObject):
             window.say(f"Opened {path.name}")
         if strangers:
             window.say(f"No instrument {', '.join(strangers)} here; the rest is open")
-        for slot, where in missing.items():
-            window.cards.input_refused(
-                Path(where).name,
-                f"the session's {slot} is not at {where} any more. "
-                "Open another shows where it is now; until then the sample is used",
-                None,
-            )
+        self._missing = missing
 
     def _keep(self, saved: SavedSession) -> dict[str, str]:
         """Put what is remembered of the engine in the place of its last time.
@@ -243,6 +239,21 @@ class SessionFiles(QObject):
             )
         if found:
             del self._expected[source.slot]
+
+    @Slot(object)
+    def _on_opened(self, _opened: Any) -> None:
+        """An engine that opens puts cards away: ask after that."""
+        self._window.later(self._ask_for_missing)
+
+    def _ask_for_missing(self) -> None:
+        missing, self._missing = self._missing, {}
+        for slot, where in missing.items():
+            self._window.cards.input_refused(
+                Path(where).name,
+                f"the session's {slot} is not at {where} any more. "
+                "Open another shows where it is now; until then the sample is used",
+                None,
+            )
 
     @Slot(object)
     def _on_shown(self, _frame: Any) -> None:
