@@ -136,6 +136,7 @@ class FakeRunner(QObject):
         self._frame: Frame | None = None
         self._inputs: dict[str, Any] = {}
         self._run = 0
+        self._at = (0, 0)
 
     def start(self) -> None:
         self.torch_loaded.emit("torch 2.13.0 (CPU)")
@@ -175,6 +176,7 @@ class FakeRunner(QObject):
 
     def deliver(self, frame: int = 0, step: int = 0) -> None:
         """Hand out one whole frame."""
+        self._at = (frame, step)
         pixels = getattr(self._inputs.get("image"), "pixels", None)
         if pixels is None:
             pixels = np.full((90, 120, 3), 128, np.uint8)
@@ -217,7 +219,7 @@ class FakeRunner(QObject):
         self.asked.views.append(views)
         self.views = views
         if self._run:
-            self.deliver()
+            self.deliver(*self._at)  # drawn anew, as it was
 
     def set_knob(self, values: dict[str, Any]) -> None:
         self.asked.knobs.append(values)
