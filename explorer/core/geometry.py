@@ -28,7 +28,8 @@ class Geometry:
     """Follows one forward pass; `enter` before it, `leave` after each leaf module.
 
     A tensor that comes out of plain arithmetic (a residual sum) has no known history; it takes the
-    place of the latest known map of its own size, else the ratio of sizes, marked approximate.
+    place of the known map of its own size that sees most (a shortcut may have passed through a
+    module after the branch), else the ratio of sizes, marked approximate.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,8 @@ class Geometry:
             place = _then(before, *step)
         if place is not None:
             _set(out, place)
-            self._by_size[(int(out.shape[2]), int(out.shape[3]))] = place
+            size = (int(out.shape[2]), int(out.shape[3]))
+            self._by_size[size] = _wider(self._by_size.get(size), place)
 
     def of(self, x: Tensor) -> Place | None:
         """The place of a tensor (N, C, H, W) of this pass."""
@@ -74,6 +76,13 @@ class Geometry:
         height, width = self._root
         ratio = Affine(width / x.shape[3], height / x.shape[2], approximate=True)
         return Place(ratio, None)
+
+
+def _wider(old: Place | None, new: Place) -> Place:
+    """The one with the larger receptive field; the newer one where they are alike."""
+    if old is None or old.receptive is None or new.receptive is None:
+        return new
+    return old if old.receptive > new.receptive else new
 
 
 def _set(x: Tensor, place: Place) -> None:

@@ -26,6 +26,23 @@ class Residual(nn.Module):
         return out
 
 
+class Shortcut(nn.Module):
+    """A block whose shortcut passes a module of its own after the branch has run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+        self.branch = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 5, padding=2))
+        self.identity = nn.Identity()
+        self.tail = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        added = self.branch(x)
+        out: Tensor = self.tail(added + self.identity(x))
+        return out
+
+
 CHAIN = nn.Sequential(
     nn.Conv2d(3, 4, 5, 2, 2), nn.ReLU(), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(4, 4, 3, 2),
     nn.Conv2d(4, 4, 3, padding=2, dilation=2), nn.AvgPool2d(2),
@@ -61,8 +78,10 @@ def support(network: nn.Module, name: str, x: Tensor, row: int, column: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("network", "name"), [(CHAIN, "0"), (CHAIN, "3"), (CHAIN, "4"), (CHAIN, "5"), (Residual(), "a")]
-)
+    ("network", "name"),
+    [(CHAIN, "0"), (CHAIN, "3"), (CHAIN, "4"), (CHAIN, "5"), (Residual(), "a"),
+     (Shortcut(), "tail")],
+)  # fmt: skip
 def test_place_and_field_equal_the_gradient_support(network: nn.Module, name: str) -> None:
     for module in network.modules():
         if isinstance(module, nn.MaxPool2d):  # a maximum has a gradient at one place only
