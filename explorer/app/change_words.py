@@ -16,9 +16,14 @@ def change(was: Artefact, now: Artefact) -> str:
     if isinstance(was, Scores) and isinstance(now, Scores):
         return _scores(was, now)
     if isinstance(was, Text) and isinstance(now, Text):
-        return f"“{_short(was.text)}” → “{_short(now.text)}”" if was.text != now.text else "weights"
+        return (
+            f"“{_short(was.text)}” → “{_short(now.text)}”"
+            if was.text != now.text
+            else "other weights"
+        )
     before, after = was.arrays(), now.arrays()
-    name = next((n for n, a in before.items() if a.dtype.kind in "fiu" and a.size), "")
+    numbers = (n for n, a in before.items() if n != "x" and a.dtype.kind in "fiu" and a.size)
+    name = next(numbers, "")  # of a curve y
     if not name or name not in after or before[name].shape != after[name].shape:
         return "another shape"
     a, b = (arrays[name].astype(np.float64) for arrays in (before, after))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from explorer.app.change_words import change
-from explorer.kinds import Artefact, Field, Image, Matrix
+from explorer.kinds import Artefact, Field, Image, Matrix, Scores
 
 if TYPE_CHECKING:
     from explorer.app.window import Window
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 BESIDE = (Image, Field, Matrix)  # kinds that are worth a second picture; scores have hollow bars
 SUFFIX = " · before"
+MOST = 6  # lines
 
 
 class Comparing(QObject):
@@ -46,11 +48,9 @@ class Comparing(QObject):
             if first in shown and name not in wanted:
                 self._remove(name)
         self._beside |= {a.name: a.name.removesuffix(SUFFIX) for a in made}
-        lines = tuple(
-            f"{a.item}: {change(before[a.name], a)}" for a in frame.artefacts if a.name in before
-        )
-        if lines or shown:
-            self.changed.emit(lines)
+        changed = [a for a in frame.artefacts if a.name in before]
+        if shown:
+            self.changed.emit(_lines(before, changed))
         return made
 
     def set_side_by_side(self, *, on: bool) -> None:
@@ -71,6 +71,14 @@ class Comparing(QObject):
         del self._beside[name]
         if panels is not None:
             panels.remove(item)
+
+
+def _lines(before: Mapping[str, Artefact], after: Sequence[Artefact]) -> tuple[str, ...]:
+    """What has changed, scores first, for they are what the network says."""
+    ordered = sorted(after, key=lambda a: not isinstance(a, Scores))
+    lines = [f"{a.item}: {change(before[a.name], a)}" for a in ordered[:MOST]]
+    more = len(ordered) - MOST
+    return (*lines, f"… and {more} more") if more > 0 else tuple(lines)
 
 
 def _named(artefact: Artefact) -> Artefact:

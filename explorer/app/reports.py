@@ -86,6 +86,7 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
         milliseconds=newer.milliseconds or waiting.milliseconds,
         rows=rows,
         differences=newer.differences or waiting.differences,
+        before=(*(a for a in waiting.before if a.name not in names), *newer.before),
     )
 
 

@@ -14,7 +14,7 @@ from explorer.app.change_words import change
 from explorer.app.comparing import SUFFIX
 from explorer.core.edit_files import save_edits
 from explorer.editing import Edit, Mask
-from explorer.kinds import Artefact, Field, Image, Matrix, Scores, Text
+from explorer.kinds import Artefact, Curve, Field, Image, Matrix, Scores, Text
 from explorer.panels.brush import Brush, line
 from explorer.views import Frame
 
@@ -199,6 +199,8 @@ def scored(*values: float) -> Scores:
         (Matrix("p/m", np.zeros((2, 2))), Matrix("p/m", np.ones((3, 2))), "another shape"),
         (Matrix("p/m", np.ones((2, 2))), Matrix("p/m", np.full((2, 2), np.inf)),
          "no longer finite"),
+        (Curve("p/c", np.arange(2), np.array([3.0, 4])), Curve("p/c", np.arange(2), np.array([3.0, 3])),
+         "moved by 20 %"),
         (Text("p/t", "says 4"), Text("p/t", "says 7"), "“says 4” → “says 7”"),
     ],
 )  # fmt: skip
