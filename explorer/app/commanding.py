@@ -14,7 +14,6 @@ from explorer.app.actions import LAYOUTS
 from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
 from explorer.app.rebinding import Rebinding
-from explorer.app.snippet import snippet
 from explorer.core.instruments import INSTRUMENTS
 from explorer.panels.wording import shape_text
 
@@ -43,7 +42,7 @@ class Commanding(QObject):
             "open-file": w.intake.ask_file, "open-folder": w.intake.ask_folder,
             "open-camera": w.intake.toggle_camera, "paste": w.intake.paste, "export": w.saving.ask,
             "quit": w.close, "undo": w.history.undo, "redo": w.history.redo,
-            "copy-picture": self._copy, "copy-snippet": self._copy_snippet,
+            "copy-picture": self._copy, "copy-snippet": w.snippets.copy,
             "reset-knobs": w.knobs.reset_all,
             "play": w.playing.toggle, "freeze": w.playing.toggle_freeze,
             "step-back": partial(w.playing.step, -1), "step-forward": partial(w.playing.step, 1),
@@ -173,18 +172,6 @@ class Commanding(QObject):
         if panel is not None:
             QGuiApplication.clipboard().setImage(panel.picture(2))
             self._window.say("Copied the picture")
-
-    def _copy_snippet(self) -> None:
-        w = self._window
-        inputs = {
-            slot: (kind, w.sources.place(slot)) for slot, kind in w.row.inputs.items()
-            if w.sources.place(slot)
-        }  # fmt: skip
-        layer = w.centre.current
-        text = snippet(w.row.name, inputs, w.room.changed_knobs(), layer,
-                       edits=w.edit_book.edits, device=w.device, seed=w.seed)  # fmt: skip
-        QGuiApplication.clipboard().setText(text)
-        w.say(f"Copied a Python program that reads {layer}")
 
     def _move_layer(self, by: int) -> None:
         self._window.layers.move_by(by)

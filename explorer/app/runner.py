@@ -215,6 +215,10 @@ class Runner(QThread):
         self._fetching.clear()
         self._ask(lambda: self._fetch(name))
 
+    def with_session(self, job: Callable[[Session | None], None]) -> None:
+        """Do something that wants torch and the open session, in this thread."""
+        self._ask(lambda: job(self._session))
+
     def import_weights(self, name: str, path: Path) -> None:
         """Take a person's own file for these weights, then open the present engine again."""
         self._ask(lambda: self._import(name, path))

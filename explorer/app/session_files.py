@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QFileDialog
 
+from explorer.app.asked import Asked
 from explorer.app.settings import Layout
 from explorer.core.model_row import NAME, own_row
 from explorer.core.session_file import (
@@ -164,9 +165,8 @@ class SessionFiles(QObject):
 
     def _apply(self, saved: SavedSession, path: Path | None) -> None:
         """Show it: what is open now is kept as if its engine had been left."""
-        from explorer.app.window import Asked
-
-        window, code = self._window, {}
+        window = self._window
+        code: dict[str, Any] = {}
         if saved.model:
             row, code = (
                 own_row(saved.weights, saved.model) if saved.weights else own_row(saved.model)

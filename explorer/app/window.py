@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
 )
 
 from explorer.app.actions import Commands
-from explorer.app.autosave import Autosave
 from explorer.app.asked import Asked as Asked
+from explorer.app.autosave import Autosave
 from explorer.app.card import HintStrip, Toast
 from explorer.app.cards import Cards
 from explorer.app.centre import Centre
@@ -48,6 +48,7 @@ from explorer.app.presenter import Presenter
 from explorer.app.saving import Saving
 from explorer.app.session_files import SessionFiles
 from explorer.app.settings import Settings
+from explorer.app.snippet import Snippets
 from explorer.app.sources import Source, Sources
 from explorer.app.status import StatusBar
 from explorer.app.surgery import Surgery
@@ -167,7 +168,7 @@ class Window(QMainWindow):
         self.surgery = Surgery(self)
         self.intake, self.foreign = Intake(self), Foreign(self)
         self.looking, self.playing = Looking(self), Playing(self)
-        self.looking_back = LookingBack(self)
+        self.looking_back, self.snippets = LookingBack(self), Snippets(self)
         self.session_files, self.autosave = SessionFiles(self), Autosave(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
         self.instruments = Instruments(self)

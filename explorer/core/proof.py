@@ -73,6 +73,17 @@ class Proof:
         """The program; ``file`` is Python that gives the path of the input."""
         return self._text(file)
 
+    def keep(self, folder: Path) -> Path:
+        """Write the input alone, named by its hash, for a program that goes elsewhere.
+
+        Raises:
+            ExportError: the folder cannot be written.
+        """
+        path = folder / f"{hashlib.sha256(self.input).hexdigest()[:16]}.npz"
+        with writing(path) as part:
+            part.write_bytes(self.input)
+        return path
+
     def write(self, folder: Path, stem: str) -> list[Path]:
         """``STEM.py`` beside ``STEM.npz``.
 
@@ -435,6 +446,7 @@ def _proof(
     engine = getattr(session.params, "model", "") or session.row.name
     title = f"{asked.kind} of {', '.join(asked.points)} in {session.row.title}"
     facts: dict[str, Any] = {
+        "name": ", ".join(asked.points),
         "device": str(session.device), "threads": torch.get_num_threads(),
         "weights": state_sha256(session.network),
         "input_sha256": hashlib.sha256(data).hexdigest(), "values": digest(values),

@@ -290,6 +290,7 @@ def program(
     building: str,
     measuring_: str,
     *,
+    name: str,
     file: str,
     device: str,
     threads: int,
@@ -301,6 +302,7 @@ def program(
 
     Args:
         building: lines that make ``network``.
+        name: that it prints before the numbers.
         file: of the input, as Python that gives a path.
         weights, input_sha256, values: hashes that it checks.
     """
@@ -337,6 +339,7 @@ with np.load(INPUT) as data:
 if len(sys.argv) > 1:
     np.save(sys.argv[1], values)
 equal = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest() == VALUES_SHA256
-print(values.shape, values.min(), values.max(), "equal" if equal else "NOT EQUAL to the picture")
+verdict = "equal" if equal else "NOT EQUAL to the picture"
+print({name!r}, values.shape, values.min(), values.max(), verdict)
 sys.exit(0 if equal else 1)
 '''

@@ -249,6 +249,9 @@ class FakeRunner(QObject):
         values = np.full((7, 7), 0.5, np.float32)
         self.value_read.emit(ReadValue(handle, unit, -1, -1, None, values))
 
+    def with_session(self, job: Any) -> None:
+        job(None)
+
     def import_weights(self, name: str, path: Any) -> None:
         self.asked.fetched.append(f"{name} from {path}")
         self.weights_ready.emit(name)

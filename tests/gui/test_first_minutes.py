@@ -223,9 +223,13 @@ def test_a5_1_the_export_menu_offers_all_forms(window: Any) -> None:
     assert any(w.startswith("MP4") for w in words)
 
 
-def test_a5_1_the_copied_program_runs_alone(real_window: Any, tmp_path: Path) -> None:
+def test_a5_1_the_copied_program_runs_alone(
+    real_window: Any, qtbot: Any, tmp_path: Path
+) -> None:
     window = real_window()
+    QGuiApplication.clipboard().clear()
     window.commands["copy-snippet"].trigger()
+    qtbot.waitUntil(lambda: bool(QGuiApplication.clipboard().text()), timeout=60_000)
     program = tmp_path / "program.py"
     program.write_text(QGuiApplication.clipboard().text(), encoding="utf-8")
     done = subprocess.run(
@@ -233,6 +237,7 @@ def test_a5_1_the_copied_program_runs_alone(real_window: Any, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("_blocks.7 (80, 14, 14)")
+    assert done.stdout.rstrip().endswith("equal")
 
 
 def test_a5_2_the_tour_points_at_real_controls_and_never_blocks(window: Any) -> None:
