@@ -38,6 +38,11 @@ SHOTS: dict[str, str] = {
     "style": "--engine style --steps 60 --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
+    "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",
+    "inspect-worlds": "{assets}/chelsea.png --engine classify --inspect worlds "
+    "--set worlds.precision=bfloat16 --set worlds.layer=_act0 --capture _act0",
+    "inspect-surgery": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.7 "
+    "--edit _blocks.7:*[0:14,0:7]=zero --edit _blocks.12:20-29=scale:2",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
 """Arguments of `layerscope shot` by the name of the picture; 1440 x 900 unless it says so."""

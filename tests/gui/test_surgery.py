@@ -199,8 +199,8 @@ def scored(*values: float) -> Scores:
         (Matrix("p/m", np.zeros((2, 2))), Matrix("p/m", np.ones((3, 2))), "another shape"),
         (Matrix("p/m", np.ones((2, 2))), Matrix("p/m", np.full((2, 2), np.inf)),
          "no longer finite"),
-        (Curve("p/c", np.arange(2), np.array([3.0, 4])), Curve("p/c", np.arange(2), np.array([3.0, 3])),
-         "moved by 20 %"),
+        (Curve("p/c", np.arange(2), np.array([3.0, 4])),
+         Curve("p/c", np.arange(2), np.array([3.0, 3])), "moved by 20 %"),
         (Text("p/t", "says 4"), Text("p/t", "says 7"), "“says 4” → “says 7”"),
     ],
 )  # fmt: skip
