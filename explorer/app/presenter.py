@@ -54,8 +54,8 @@ class Presenter(QObject):
             self._more = True
             return
         frame = window.runner.take()
-        if frame is None or window.closing:
-            return
+        if frame is None or window.closing or window.room.opened is None:
+            return  # nothing there, or the last frame of the engine before
         window.note_frame(frame)
         if window.playing.scrubbed is None:
             self.show(frame)
