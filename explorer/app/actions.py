@@ -289,6 +289,10 @@ class Commands(QObject):
         keys = self._keys.get(name)
         return keys[0].toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
 
+    def key_or_title(self, name: str) -> str:
+        """How a sentence calls a command: its key, or its title when it has none."""
+        return self.keys(name) or f"“{self._actions[name].text().rstrip('…')}”"
+
     def all_keys(self, name: str) -> str:
         """All key sequences of a command, for lists: "PgUp, Up"."""
         native = QKeySequence.SequenceFormat.NativeText

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QWidget
 
 from explorer.app.actions import LAYOUTS
+from explorer.app.docks import Dock
 from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
 from explorer.app.rebinding import Rebinding
@@ -31,7 +32,8 @@ class Commanding(QObject):
         self.keys = KeysOverlay(window, window.commands)
         self.rebinding = Rebinding(window, window.commands, window.settings)
         self.palette.add_source(window.commands.entries)
-        for source in (self._layers, self._engines, self._knobs, self._samples, self._recent):
+        for source in (self._layers, self._engines, self._knobs, self._samples, self._recent,
+                       self._layouts, self._docks):  # fmt: skip
             self.palette.add_source(source)
         self._does = self._table()
         window.commands.triggered.connect(self.do)
@@ -158,6 +160,16 @@ class Commanding(QObject):
                 partial(self._window.intake.take_paths, [path]),
             )
 
+    def _layouts(self) -> Iterator[Entry]:
+        for name in self._window.layouts.names():
+            yield Entry(name, "layout", "Put the docks back as they were kept under this name", "",
+                        partial(self._restore_layout, name))  # fmt: skip
+
+    def _docks(self) -> Iterator[Entry]:
+        for dock in [*self._window.fixed_docks(), *self._window.engine_docks.docks.values()]:
+            shown = "Bring to the front" if dock.isVisible() else "Open again"
+            yield Entry(dock.windowTitle(), "dock", shown, "", partial(_bring, dock))
+
     def _palette(self) -> None:
         self.palette.open()
         self._window.touched("palette")
@@ -233,7 +245,11 @@ class Commanding(QObject):
         point = self._window.centre.current
         unit = self._window.looking.selected.get(point)
         if unit is None:
-            self._window.say("Click a map first: then X sets that unit to zero, [ and ] scale it")
+            key = self._window.commands.key_or_title
+            self._window.say(
+                f"Click a map first: then {key('zero-unit')} sets that unit to zero, "
+                f"{key('scale-down')} and {key('scale-up')} scale it"
+            )
             return None
         return point, unit
 
@@ -266,3 +282,9 @@ class Commanding(QObject):
     def _restore_layout(self, name: str) -> None:
         problem = self._window.layouts.restore(name)
         self._window.say(problem or f"Layout {name!r}")
+
+
+def _bring(dock: Dock) -> None:
+    dock.show()
+    dock.raise_()
+    dock.setFocus(Qt.FocusReason.ShortcutFocusReason)

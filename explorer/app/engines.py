@@ -46,7 +46,8 @@ from explorer.panels.theme import DARK, Theme, font
 from explorer.panels.wording import bytes_text
 
 ROW = Qt.ItemDataRole.UserRole
-FAMILY_HEIGHT, ROW_HEIGHT, PROBLEM_HEIGHT = 28, 46, 62
+FAMILY_HEIGHT, ROW_HEIGHT, SCROLL_BAR = 28, 46, 12
+MOST_HEIGHT = 160  # px of a row whose reason is long; the card below has it whole
 INPUT_ICONS = {"image": "image", "text": "text", "clip": "film", "folder": "folder", "file": "file"}
 HERE = ("present", "imported")
 
@@ -228,7 +229,7 @@ class EngineList(QWidget):
         self.needs.setText("\n".join(filter(None, lines)))
         self.open_button.setEnabled(not row.problem)
         self.open_button.setAccessibleName(f"Open {row.title}")
-        self.fetch_button.setVisible(bool(missing))
+        self.fetch_button.setVisible(bool(missing) and not row.problem)
         if missing:
             size = f", {bytes_text(missing[0].size)}" if missing[0].size else ""
             self.fetch_button.setText(f"Fetch {missing[0].name}{size}")
@@ -299,19 +300,27 @@ class _List(QListView):
 class _RowDelegate(QStyledItemDelegate):
     """Two lines an engine: title, inputs and weights; then what it does, or why it cannot run."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+    def __init__(self, view: QListView) -> None:
+        super().__init__(view)
+        self._list = view
         self.theme: Theme = DARK
         self.open_name = ""
 
     def sizeHint(
         self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> QSize:
-        """Families are lower than engines; a reason has two lines of room."""
+        """Families are lower than engines; a reason has the lines that it needs."""
         row: Row | None = index.data(ROW)
         if row is None:
             return QSize(120, FAMILY_HEIGHT)
-        return QSize(120, PROBLEM_HEIGHT if row.problem else ROW_HEIGHT)
+        if not row.problem:
+            return QSize(120, ROW_HEIGHT)
+        # As if the scroll bar were there: whether it is depends on what is said here.
+        place = QRect(0, 0, max(80, self._list.width() - SCROLL_BAR - 36), 1000)
+        wrap = Qt.TextFlag.TextWordWrap
+        metrics = QFontMetrics(_face("caption"))
+        high = metrics.boundingRect(place, wrap, _reason(row)).height()
+        return QSize(120, min(MOST_HEIGHT, max(ROW_HEIGHT, 32 + high)))
 
     def paint(
         self,
@@ -353,7 +362,8 @@ class _RowDelegate(QStyledItemDelegate):
         metrics = QFontMetrics(_face("caption"))
         if row.name == self.open_name:
             weights = f"open · {weights}" if weights else "open"
-        room = inner.width() // 2
+        title_width = QFontMetrics(_face("body")).horizontalAdvance(row.title)
+        room = max(inner.width() // 4, right - inner.left() - title_width - 16)
         text = metrics.elidedText(weights, Qt.TextElideMode.ElideRight, room)
         width = metrics.horizontalAdvance(text) + 2
         right -= width + 6
@@ -380,9 +390,12 @@ class _RowDelegate(QStyledItemDelegate):
         painter.drawPixmap(QPoint(rest.left(), rest.top() + 2), glyph)
         painter.setFont(_face("caption"))
         painter.setPen(self.theme.colour(token))
-        text = f"Cannot run: {row.problem}"
         wrap = Qt.TextFlag.TextWordWrap
-        painter.drawText(rest.adjusted(18, 0, 0, 0), wrap, text)
+        painter.drawText(rest.adjusted(18, 0, 0, 0), wrap, _reason(row))
+
+
+def _reason(row: Row) -> str:
+    return f"Cannot run: {row.problem}"
 
 
 def _line(painter: QPainter, place: QRect, text: str, role: Any, ink: Any) -> None:

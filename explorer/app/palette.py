@@ -130,8 +130,8 @@ class CommandPalette(QFrame):
         self._entries: list[Entry] = []
         self._before: QWidget | None = None
         self.field = QLineEdit(self)
-        self.field.setPlaceholderText("Find a layer, command, engine, knob or sample")
-        self.field.setAccessibleName("Find a layer, command, engine, knob or sample")
+        self.field.setPlaceholderText("Find a layer, command, engine, knob, sample, dock or layout")
+        self.field.setAccessibleName("Find a layer, command, engine, knob, sample, dock or layout")
         self.field.setToolTip("Up and Down choose, Enter goes, Esc closes")
         self.field.installEventFilter(self)
         self.list = QListWidget(self)

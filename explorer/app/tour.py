@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from explorer.app.actions import ACTIONS
 from explorer.panels.theme import DARK, Theme
 
 ARROW, WIDTH, MARGIN = 10, 300, 8
@@ -21,6 +22,7 @@ class TourStep:
     Attributes:
         event: what a person does to end the step; `Tour.did` is told.
         target: which control it points at, by the window's name for it.
+        text: ``{export}`` stands for the key of that command.
     """
 
     event: str
@@ -31,22 +33,32 @@ class TourStep:
 
 STEPS: tuple[TourStep, ...] = (
     TourStep("source", "input", "Your own picture",
-             "Drop a photo or clip anywhere, paste one (Ctrl+V), or press C for the camera."),
+             "Drop a photo or clip anywhere, paste one ({paste}), or press {open-camera} for the "
+             "camera."),
     TourStep("layer", "layers", "Any layer",
-             "Choose a row, or press Ctrl+K, type a name, then Enter. Ticks keep several open."),
+             "Choose a row, or press {palette}, type a name, then Enter. Ticks keep several open."),
     TourStep("unit", "maps", "One unit",
              "Each tile is a unit. Click one: it opens large, its field is drawn on the photo."),
     TourStep("edit", "maps", "Touch it",
-             "Press X to silence the unit, [ and ] to scale it. Ctrl+Z takes it back."),
+             "Press {zero-unit} to silence the unit, {scale-down} and {scale-up} to scale it. "
+             "{undo} takes it back."),
     TourStep("engine", "engines", "Another network",
              "Each engine opens with its own sample and says what to do first. Enter opens it."),
     TourStep("palette", "status", "Everything else",
-             "Ctrl+K finds every command, ? lists the keys, Ctrl+E saves what you see."),
+             "{palette} finds every command, {keys} lists the keys, {export} saves what you see."),
 )  # fmt: skip
 
 
+def standard_key(name: str) -> str:
+    """The key that a command has when nobody has changed it."""
+    return next((row.shortcuts[0] for row in ACTIONS if row.id == name and row.shortcuts), "")
+
+
 class Tour(QObject):
-    """Walks through ``steps``; ``find`` gives the widget of a target, or None if not there."""
+    """Walks through ``steps``; ``find`` gives the widget of a target, or None if not there.
+
+    ``keys`` gives the key of a command as it is bound now.
+    """
 
     ended = Signal()
 
@@ -55,8 +67,10 @@ class Tour(QObject):
         window: QWidget,
         find: Callable[[str], QWidget | None],
         steps: tuple[TourStep, ...] = STEPS,
+        keys: Callable[[str], str] = standard_key,
     ) -> None:
         super().__init__(window)
+        self._keys = keys
         self._window, self._find, self._steps = window, find, steps
         self._at = -1
         self._theme: Theme = DARK
@@ -120,7 +134,9 @@ class Tour(QObject):
     def _show(self) -> None:
         if self.bubble is None or self.step is None:
             return
-        self.bubble.show_step(self.step, self._at + 1, len(self._steps))
+        bound = {row.id: self._keys(row.id) for row in ACTIONS if not row.submenu}
+        step = replace(self.step, text=self.step.text.format_map(bound))
+        self.bubble.show_step(step, self._at + 1, len(self._steps))
         self.bubble.set_theme(self._theme)
         self._place()
         self.bubble.show()

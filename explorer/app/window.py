@@ -172,7 +172,7 @@ class Window(QMainWindow):
         self.session_files, self.autosave = SessionFiles(self), Autosave(self)
         self.saving, self.room = Saving(self), EngineRoom(self)
         self.instruments = Instruments(self)
-        self.tour = Tour(self, self.find_part)
+        self.tour = Tour(self, self.find_part, keys=self.commands.key_or_title)
         self.commanding = Commanding(self)
         self.explaining = Explaining(self)
         self.focus = Focus(self, self.commanding.islands)

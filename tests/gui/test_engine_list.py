@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QColor, QFontMetrics
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from explorer.app.engines import EngineList
 from explorer.core.registry import Row, WeightsRow
-from explorer.panels.theme import DARK
+from explorer.panels.theme import DARK, font
 
 pytestmark = pytest.mark.gui
 
@@ -152,3 +153,27 @@ def test_the_open_engine_is_marked_without_opening_it(engines: EngineList) -> No
     engines.set_current("memory")
     assert engines.current() == "memory"
     assert seen == []
+
+
+def test_a_long_reason_is_whole_in_the_row_and_lies_on_no_other(
+    qtbot: QtBot, engines: EngineList
+) -> None:
+    long = "No module named 'torchaudio'; install it with: pip install layerscope[audio], then " * 2
+    after = Row("after", "m:A", "After", "Cannot run", summary="It works.")
+    rows = {**ROWS, "broken": replace(ROWS["broken"], problem=long), "after": after}
+    engines.set_rows(rows, STATUS)
+    for width in (280, 380):
+        engines.resize(width, 700)
+        QApplication.processEvents()
+        at = {title: engines.list.visualRect(engines.model.index(i, 0))
+              for i, title in enumerate(texts(engines))}  # fmt: skip
+        row = at["Plug-in"]
+        room = row.adjusted(28, 24, -8, -4)  # beside the sign, below the title
+        needed = QFontMetrics(font("caption")).boundingRect(
+            QRect(0, 0, room.width(), 1000), Qt.TextFlag.TextWordWrap, f"Cannot run: {long}"
+        )
+        assert needed.height() <= room.height()
+        assert at["After"].top() > row.bottom()
+    engines.field.setText("plug-in")
+    assert engines.about.text() == f"It cannot run: {long}"
+    assert not engines.fetch_button.isVisible()

@@ -444,3 +444,28 @@ def test_knobs_of_last_time_that_fit_no_more_do_not_stop_the_engine(
     qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=120_000)
     assert "Opened with its defaults" in window.toast.text.text()
     assert window.knobs.values()["fit"] == "crop"
+
+
+def test_docks_and_kept_layouts_are_in_the_palette(window: Any) -> None:
+    window.layouts.save("narrow")
+    window.knobs_dock.close()
+    window.commands["palette"].trigger()
+    found = {(e.kind, e.title): e for e in window.commanding.palette._entries}
+    assert {"Layers", "Engines", "Knobs", "Input", "Prediction"} <= {t for _, t in found}
+    found["dock", "Knobs"].run()
+    assert window.knobs_dock.isVisible()
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, window.knobs_dock)
+    found["layout", "narrow"].run()
+    assert window.dockWidgetArea(window.knobs_dock) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert "narrow" in window.status_bar.message.text()
+
+
+def test_words_that_name_a_key_name_the_one_that_is_bound(make_window: Any, home: Path) -> None:
+    settings = Settings()
+    settings.values.shortcuts = {"paste": "Ctrl+J", "open-camera": "", "zero-unit": "K"}
+    window = make_window(settings=settings)
+    window.tour.start()
+    assert "(Ctrl+J)" in window.tour.bubble.text.text()
+    assert "press “Camera or files”" in window.tour.bubble.text.text()
+    command(window, "zero-unit")
+    assert "then K sets" in window.status_bar.message.text()
