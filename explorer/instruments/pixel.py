@@ -213,7 +213,7 @@ class Pixel(Instrument[PixelParams]):
         return Image(
             HELD,
             heat_over(numpy_of(found), pixels_of(held.raster, held.picture)),
-            note=f"{held.name or 'held'}: most alike at x {px:.0f}, y {py:.0f}, "
+            note=f"{held.name or 'held'}: most alike at x {px:.1f}, y {py:.1f}, "
             f"cosine {float(found.max()):.3f}",
         )  # fmt: skip
 
