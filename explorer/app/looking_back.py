@@ -18,6 +18,7 @@ class LookingBack(QObject):
         self._window = window
         self._serial: int | None = None  # of the step that is looked at
         self._asked: tuple[str, int | None] = ("", None)
+        self._found: int | None = None  # the unit of the jump that is shown
         self._tried: set[int] = set()  # serials of jumps that were shown already
         window.commands["record"].setChecked(True)
 
@@ -46,6 +47,8 @@ class LookingBack(QObject):
         window = self._window
         point = window.centre.current
         unit = window.looking.selected.get(point)
+        if self._asked == (point, None) and unit == self._found:
+            unit = None  # it was not chosen by a person, but found here
         if (point, unit) != self._asked:
             self._asked, self._tried = (point, unit), set()
         timeline = window.runner.timeline
@@ -60,8 +63,12 @@ class LookingBack(QObject):
         self._tried.add(int(serials[best.index]))
         position = timeline.position(int(serials[best.index]))
         window.playing.scrub(position)
+        self._found = best.unit
+        panel = window.centre.panel(point)
+        if panel is not None:
+            panel.select(best.unit)
         window.say(
-            f"Unit {best.unit} of {point} jumped at step {position + 1} of {len(timeline)}: "
+            f"Unit {best.unit} jumped at step {position + 1} of {len(timeline)}, "
             f"{best.size:.1f} × its usual spread ({len(self._tried)} of {len(found)})"
         )
 

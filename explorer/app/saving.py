@@ -59,10 +59,10 @@ class Saving(QObject):
             partial(self._ask_path, panel, "npz", 1)
         )
         count = len(self._window.runner.timeline)
-        menu.addSection(f"{count} recorded steps")
-        film = menu.addAction("MP4, the picture at each step")
+        menu.addSeparator()
+        film = menu.addAction(f"MP4, the picture at each of {count} recorded steps")
         film.triggered.connect(partial(self._ask_path, panel, "mp4", 1))
-        span = menu.addAction("NPZ, the numbers at each step")
+        span = menu.addAction(f"NPZ, the numbers at each of {count} recorded steps")
         span.triggered.connect(partial(self._ask_path, panel, SPAN, 1))
         for action in (film, span):
             action.setEnabled(count > 1)

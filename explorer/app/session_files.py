@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QByteArray, QObject, Qt, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from explorer.app.asked import Asked
@@ -181,7 +181,8 @@ class SessionFiles(QObject):
         self._units = dict(saved.units)
         self._expected = {s: i.sha256 for s, i in saved.inputs.items() if i.sha256}
         window.room.enter(saved.engine)
-        window.layouts.restore_geometry()
+        if saved.geometry:
+            window.restoreGeometry(QByteArray(saved.geometry))
         strangers = self._lay_on(saved)
         self.path = path
         if path is not None:

@@ -64,9 +64,13 @@ def test_a_jump_is_found_for_any_unit_and_for_the_selected_one(window: Any) -> N
     play(window, 30, jump=17)
     command(window, "find-jump")
     assert window.playing.scrubbed == 17
-    assert "Unit 5 of _blocks.7 jumped at step 18 of 30" in window.status_bar.message.text()
+    assert "Unit 5 jumped at step 18 of 30" in window.status_bar.message.text()
+    assert window.centre.panel().selected == 5
     command(window, "find-jump")
-    assert window.playing.scrubbed != 17  # the next largest
+    assert window.playing.scrubbed != 17  # the next largest, of any unit still
+    window.centre.panel().select(6)
+    command(window, "find-jump")
+    assert "Unit 6 jumped" in window.status_bar.message.text()
     window.centre.panel().select(5)
     command(window, "find-jump")
     assert window.playing.scrubbed == 17
@@ -167,6 +171,7 @@ def test_the_export_menu_offers_the_record(window: Any) -> None:
     play(window, 3)
     menu = window.saving.menu()
     words = [a.text() for a in menu.actions() if isinstance(a, QAction)]
-    assert "MP4, the picture at each step" in words
-    assert "NPZ, the numbers at each step" in words
+    count = len(window.runner.timeline)
+    assert f"MP4, the picture at each of {count} recorded steps" in words
+    assert f"NPZ, the numbers at each of {count} recorded steps" in words
     menu.deleteLater()
