@@ -12,6 +12,7 @@ NAMES = {
     "event-loop": "benchmarks.event_loop",
     "memory": "benchmarks.memory",
     "cancel": "benchmarks.cancel",
+    "grad-cam": "benchmarks.grad_cam",
     "edit": "benchmarks.edit",
     "hypercolumn": "benchmarks.hypercolumn",
     "recording": "benchmarks.recording",
