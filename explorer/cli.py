@@ -211,8 +211,8 @@ def _open(args: argparse.Namespace) -> Session:
     session = Session(row, device=args.device, seed=args.seed, params={**values, **own})
     session.on_progress = _say if sys.stderr.isatty() else None
     session.open()
-    for remark in session.engine.remarks:
-        print(f"layerscope: {remark}", file=sys.stderr)
+    for remark in session.engine.remarks if sys.stderr.isatty() else ():
+        _say(f"{remark}\n", None)
     session.statistics_every = 0.0
     session.edits = edits(args)
     from explorer.views import View
@@ -271,7 +271,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         frames = session.play(inputs, frames=args.frames, every=max(1, args.every or 1))
     times: list[Mapping[str, float]] = []
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(() if sys.stderr.isatty() else session.engine.remarks)
     record = write_run(
         args.out,
         _watched(inspecting.with_studies(session, frames, instruments), times, notes),
@@ -397,7 +397,7 @@ def _shot(args: argparse.Namespace) -> int:
         args.out, paths, engine=args.engine, size=(int(width), int(height)),
         arch=args.arch, theme=args.theme, layout=args.layout, values=values,
         capture=args.capture, instruments=instruments,
-        edits=edits(args), steps=args.steps or 0, frame=args.frame, slots=given,
+        edits=edits(args), steps=args.steps or 0, frame=args.frame, scrub=args.scrub, slots=given,
         device=args.device, seed=args.seed,
     )  # fmt: skip
     print(args.out)
