@@ -38,11 +38,20 @@ SHOTS: dict[str, str] = {
     "style": "--engine style --steps 60 --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
+    "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "
+    "--capture down1.2 --size 1600x1000",
     "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",
     "inspect-worlds": "{assets}/chelsea.png --engine classify --inspect worlds "
     "--set worlds.precision=bfloat16 --set worlds.layer=_act0 --capture _act0",
     "inspect-surgery": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.7 "
     "--edit _blocks.7:*[0:14,0:7]=zero --edit _blocks.12:20-29=scale:2",
+    "inspect-time": "--engine style --steps 40 --scrub 12 --size 1600x1000",
+    "inspect-proof": "{assets}/chelsea.png --engine classify --capture _blocks.7 "
+    "--edit _blocks.2:3=zero --inspect pixel --size 1600x1000",
+    "inspect-pixel": "{assets}/chelsea.png --engine vgg --capture features.22 --inspect pixel "
+    "--set pixel.cursor=200,120 --set pixel.layer=features.22 --size 1600x1000",
+    "inspect-gram": "{assets}/chelsea.png --engine classify --inspect gram "
+    "--set gram.layer=_blocks.10",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
 """Arguments of `layerscope shot` by the name of the picture; 1440 x 900 unless it says so."""

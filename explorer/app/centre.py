@@ -70,6 +70,7 @@ class Centre(QWidget):
 
     def show_points(self, points: Sequence[str], current: str = "") -> None:
         """Show these layers, in this order; ``current`` large."""
+        before = self.current
         self._wanted = tuple(dict.fromkeys(points))
         self.current = current if current in self._wanted else next(iter(self._wanted), "")
         if self._make is None:
@@ -84,6 +85,8 @@ class Centre(QWidget):
             if name not in self._panels:
                 self._panels[name] = self._new_panel(name, self._make)
         self._arrange()
+        if self.current != before:
+            self.current_changed.emit(self.current)
 
     def make_current(self, point: str) -> None:
         """Show this one large."""

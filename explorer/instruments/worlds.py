@@ -68,6 +68,7 @@ class Worlds(Instrument[WorldsParams]):
     def __init__(self) -> None:
         self._pair: Pair | None = None
         self._rows: list[LayerDifference] = []
+        self._refused: tuple[World, str] | None = None  # it cannot be opened: not tried again
 
     def points(self, params: WorldsParams, layers: Sequence[Layer]) -> tuple[str, ...]:
         """The layer that is shown side by side."""
@@ -75,6 +76,10 @@ class Worlds(Instrument[WorldsParams]):
 
     def readers(self, params: WorldsParams, scene: Scene) -> Mapping[str, Reader]:
         """What the first network's layers return, for the second to be compared with."""
+        if self._refused is not None:
+            if self._refused[0] == params.world:
+                return {}
+            self._refused = None
         if self._pair is None or self._pair.world != params.world:
             self.close()
             self._pair = Pair(params.world)
@@ -83,6 +88,8 @@ class Worlds(Instrument[WorldsParams]):
     def look(self, taken: Taken, params: WorldsParams) -> Iterator[Artefact]:
         """Take the second world one step on; then curve, maps and the second one's answers."""
         pair = self._pair
+        if self._refused is not None:
+            yield Text("worlds/both", self._refused[1])
         if pair is None or not pair.comparison.names:
             return
         chosen = params.layer
@@ -90,24 +97,27 @@ class Worlds(Instrument[WorldsParams]):
             pair.choose(chosen)
             pair.step(taken.inputs, taken.run, taken.frame)
         except (LookupError, OSError, ValueError, RuntimeError) as error:
+            told = f"{params.world.title} cannot run: {error}"
+            if pair.second is None:
+                self._refused = (params.world, told)
             self._pair = None
             pair.close()
-            yield Text("worlds/both", f"{params.world.title} cannot run: {error}")
+            yield Text("worlds/both", told)
             return
         measure = MEASURES[params.measure]
         self._rows = pair.comparison.rows(params.threshold, measure)
         yield Text("worlds/both", said(params, self._rows))
         yield curve_of(self._rows, params)
-        first, second = taken.tensors.get(chosen), pair.shown.tensor
-        if first is not None and second is not None:
-            places = (taken.places.get(chosen), pair.shown.place)
-            yield from side_by_side(chosen, first, second, places, params.units)
         if pair.frame is not None:
             for scores in (a for a in pair.frame.artefacts if isinstance(a, Scores)):
                 yield Scores(
                     f"worlds/second: {scores.item}", scores.scores, scores.labels,
                     scores.probability, note=scores.note, unit=scores.unit,
                 )  # fmt: skip
+        first, second = taken.tensors.get(chosen), pair.shown.tensor
+        if first is not None and second is not None:
+            places = (taken.places.get(chosen), pair.shown.place)
+            yield from side_by_side(chosen, first, second, places, params.units)
 
     def differences(self, params: WorldsParams) -> Iterator[LayerDifference]:
         """A row for each layer."""
@@ -120,6 +130,7 @@ class Worlds(Instrument[WorldsParams]):
 
     def close(self) -> None:
         """Let go of the second network."""
+        self._refused = None
         if self._pair is not None:
             self._pair.close()
             self._pair = None

@@ -19,8 +19,9 @@ from explorer.views import LayerRow
 Index = QModelIndex | QPersistentModelIndex
 ROW = Qt.ItemDataRole.UserRole
 PICTURE, ROUND = 34, 10  # px: least height of the pictures in a row, and what is around them
-NAME, NARROW_NAME, VALUES, NUMBERS, UNITS = 210, 144, 84, 132, 118
-LEAST_STRIP = 140  # px; columns go, from the last one on, until the pictures have this much
+NAME, NARROW_NAME, VALUES, NUMBERS, UNITS = 210, 168, 84, 132, 108
+LEAST_STRIP = 132  # px; columns go, from the last one on, until the pictures have this much
+NEVER = "never above 0"
 TITLES = ("Layer", "Strongest units", "Values", "Mean ± spread", "Dead, saturated")
 
 
@@ -134,7 +135,10 @@ class RowDelegate(QStyledItemDelegate):
             painter.drawText(rect.adjusted(0, 4, 0, -22), _LEFT, text)
             self._lines(painter, rect.adjusted(0, 0, -SPACE_S, 0), "", dead_text(row))
             return
-        self._lines(painter, rect.adjusted(0, 0, -SPACE_S, 0), dead_text(row), saturated_text(row))
+        above, below = dead_text(row), saturated_text(row)
+        if above.endswith(NEVER):  # too long for one line
+            above, below = above.removesuffix(f" {NEVER}"), NEVER
+        self._lines(painter, rect.adjusted(0, 0, -SPACE_S, 0), above, below)
 
 
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -154,7 +158,7 @@ def dead_text(row: LayerRow) -> str:
 
     Only after an activation function that says that they are dead.
     """
-    word = "dead" if kind_token(row.kind) == "kind_activation" else "never > 0"
+    word = "dead" if kind_token(row.kind) == "kind_activation" else NEVER
     return f"{row.dead} of {row.channels} {word}"
 
 
