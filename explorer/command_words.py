@@ -150,6 +150,7 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     shot.add_argument("--layout", default="", metavar="NAME")
     shot.add_argument("--steps", type=_count, metavar="N")
     shot.add_argument("--frame", type=int, metavar="N")
+    shot.add_argument("--scrub", type=_count, metavar="N", help="look back at recorded step N")
     _settings_of(shot)
     _looking(shot)
 

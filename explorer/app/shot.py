@@ -48,6 +48,7 @@ def shot(
     edits: Sequence[Edit] = (),
     steps: int = 0,
     frame: int | None = None,
+    scrub: int | None = None,
     slots: Mapping[str, str] | None = None,
     instruments: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
@@ -63,7 +64,7 @@ def shot(
         layout: a named arrangement that was saved in the window.
         values: knobs by name, typed or as text. ``capture``: layers to tick.
         steps: stop after so many steps of a run (0: when it ends, or after 20 s).
-        frame: of a clip.
+        frame: of a clip. ``scrub``: recorded step to look back at, counted from 1.
         instruments: docks to open, with their knobs; those with passes of their own are run.
         slots: what goes into a slot by its name: a path, or the text of a text slot.
         patience: seconds until it gives up.
@@ -100,6 +101,7 @@ def shot(
         window.show()
         waiting = _Waiting(window, asked, steps, frame, layout, slots or {}, instruments or {})
         try:
+            waiting.scrub = scrub
             waiting.wait(patience)
             app.processEvents()
             write_png(window.grab().toImage(), out)
@@ -122,6 +124,7 @@ class _Waiting(QObject):
         self._steps, self._frame, self._layout, self._slots = steps, frame, layout, slots
         self._instruments = dict(instruments)
         self._studies = [name for name in instruments if window.instruments.has_study(name)]
+        self.scrub: int | None = None
         self._failure: Failure | None = None
         self._refusal = ""
         self._idle = False
@@ -221,6 +224,10 @@ class _Waiting(QObject):
             self._quiet.start()
         elif self._studies:
             self._window.runner.study(self._studies.pop(0))
+            self._quiet.start()
+        elif self.scrub is not None:
+            self._window.playing.scrub(self.scrub - 1)
+            self.scrub = None
             self._quiet.start()
         elif self._window.presenter.frame is not None:
             self._loop.quit()
