@@ -53,7 +53,7 @@ class Affine:
 
 
 @lru_cache(maxsize=64)
-def _names(kind: type[Any]) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind))
 
 
