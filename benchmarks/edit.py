@@ -62,9 +62,10 @@ def ablation(live: Stage, point: str) -> Callable[[], None]:
 
     def case() -> None:
         unit[0] += 1
-        painted = live.waiting(live.painted)
+        painted, rested = live.waiting(live.painted), live.waiting(live.runner.idle)
         live.runner.set_edits((Edit(point, (unit[0],)),))
         painted()
+        rested()  # the network is whole again
 
     return case
 

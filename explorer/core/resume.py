@@ -51,6 +51,7 @@ class Resume:
         self._modules = dict(network.named_modules())
         self._blocks = tuple(_blocks(network))
         self._recording: Recording | None = None
+        self._copied: set[str] = set()  # blocks whose output is written in place by what follows
 
     def known(self, key: Hashable) -> Recording | None:
         """The pass that was kept under this key, if any."""
@@ -98,6 +99,18 @@ class Resume:
         finally:
             for module in patched:
                 del module.forward  # the class's own comes back
+            self._look_after(names)
+
+    def _look_after(self, names: Sequence[str]) -> None:
+        """Let the recording go if what followed a block wrote into its output in place.
+
+        The run that did so is right all the same; from the next one on that block gives copies.
+        """
+        outputs = {} if self._recording is None else self._recording.outputs
+        written = {n for n in names if any(t._version for t in outputs.get(n, ()))} - self._copied
+        if written:
+            self._copied |= written
+            self._recording = None
 
     def forget(self) -> None:
         """Let go of the recorded tensors."""
@@ -124,12 +137,11 @@ class Resume:
         )
 
     def _player(self, name: str) -> Callable[..., Tensor]:
-        """A forward that gives, call after call, a copy of what was recorded.
-
-        A copy, because what follows may write in place.
-        """
+        """A forward that gives, call after call, what was recorded."""
         outputs = iter(() if self._recording is None else self._recording.outputs[name])
-        return lambda *args, **kwargs: next(outputs).clone()
+        if name in self._copied:
+            return lambda *args, **kwargs: next(outputs).clone()
+        return lambda *args, **kwargs: next(outputs)
 
 
 def _blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from explorer.core.capture import hook_count
 from explorer.core.media import read_image, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table
+from explorer.core.resume import Resume
 from explorer.core.session import Session
 from explorer.kinds import Scores
 from explorer.views import Edit, View
@@ -156,6 +158,47 @@ def test_a_view_into_a_replayed_block_lets_it_run(session: Session) -> None:
     assert "_blocks.5" not in session.replayed
     assert "_blocks.6" in session.replayed
     assert [r.view.point for r in frames[-1].rendered] == ["_blocks.5._bn1"]
+
+
+class Writes(nn.Module):
+    """What follows its first block writes into that block's output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.stem(x).relu_())
+        return y
+
+
+@torch.no_grad()
+def test_a_replayed_output_that_is_written_in_place_is_recorded_anew_and_copied() -> None:
+    torch.manual_seed(0)
+    network, x = Writes(), torch.randn(2, 4)
+    truth = network(x)
+    resume = Resume(network)
+    edits = (Edit("head", op="zero"),)
+
+    def replay() -> tuple[tuple[str, ...], Tensor]:
+        with resume.replayed("key", edits, ()) as names:
+            hidden = network.stem(x).relu_()
+        return names, hidden
+
+    for _ in range(2):
+        with resume.recorded("key") as made:
+            network(x)
+        resume.keep(made, ())
+        for _ in range(2):
+            names, hidden = replay()
+            assert torch.equal(network.head(hidden), truth)
+            if resume.known("key") is None:
+                assert names == ("stem", "head")
+                break
+        else:
+            assert names == ("stem", "head"), "copies serve again and again"
+            return
+    pytest.fail("the recording was dropped twice")
 
 
 def test_a_network_that_runs_many_times_in_a_run_is_never_replayed() -> None:
