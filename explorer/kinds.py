@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -52,9 +51,13 @@ class Affine:
         )
 
 
-@lru_cache(maxsize=64)
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
+_NAMES: dict[str, tuple[str, ...]] = {}  # of each kind's fields, which never change
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    if kind.__name__ not in _NAMES:
+        _NAMES[kind.__name__] = tuple(f.name for f in fields(kind))
+    return _NAMES[kind.__name__]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -317,7 +320,9 @@ class Scores(Artefact):
         scores = self._array("scores", 1, dtype=np.float32)
         self._labels("labels", len(scores))
         if self.full is not None:
-            self._labels("classes", len(self._array("full", 1, dtype=np.float32)))
+            count = len(self._array("full", 1, dtype=np.float32))
+            if not (isinstance(self.classes, tuple) and len(self.classes) == count):
+                self._labels("classes", count)  # the thousand of ImageNet are a tuple of str
         if self.before is not None and len(self._array("before", 1, dtype=np.float32)) != len(
             scores
         ):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SWITCH = 0.001  # s; with the default of 5 ms a busy Python loop in the runner delays the window
 NO_DISPLAY = (
-    "no display: the window cannot open here. Without one work: layerscope list, layers, run, "
+    "no display: the window cannot open here. Without one work: layerscope list, layers, run, compare, "
     "verify, shot, train, evaluate, weights (see layerscope --help)"
 )
 EXIT_NO_DISPLAY = 2
