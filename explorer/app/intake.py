@@ -131,6 +131,8 @@ class Intake(QObject):
     def refused(self, refusal: Refusal) -> None:
         """A file could not be opened: say so in the input dock; what ran goes on."""
         name = Path(refusal.where).name if refusal.where else "Input"
+        if refusal.where.startswith(CAMERA):
+            name = refusal.where.replace(":", " ")
         self._window.cards.input_refused(name, refusal.message, self._again(refusal))
 
     def _again(self, refusal: Refusal) -> partial[None]:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -26,6 +27,7 @@ from explorer.panels.wording import bytes_text
 EVERY_MS = 250
 PATIENCE_MS = 300  # work shorter than this shows no progress: it would only flicker
 MESSAGE_MS = 8000
+PROBE_STEP = 48  # px
 ROOM_FOR_WORDS = 560  # px kept for probe, message or progress, and pill
 # name, widest text, what it is; the first ones go last when the window is narrow
 FIELDS: tuple[tuple[str, str, str], ...] = (
@@ -79,6 +81,9 @@ class StatusBar(QStatusBar):
             row.addWidget(widget)
         whole = QWidget()
         whole.setLayout(row)
+        # Fields go when the window is narrower; they must not keep it from becoming so.
+        row.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+        whole.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.addWidget(whole, 1)
         self._timers()
         self._show_memory()
@@ -99,17 +104,28 @@ class StatusBar(QStatusBar):
     # -- one line
 
     def show_probe(self, text: str) -> None:
-        """Value and place under the mouse; empty when it points at nothing."""
+        """Value and place under the mouse, whole; empty when it points at nothing."""
         self.probe.set_text(text)
+        self._share_room()
 
     def show_message(self, text: str) -> None:
         """Say something for some seconds."""
         self.message.set_text(text)
+        self._share_room()
         self._forget.start()
 
     @Slot()
     def _clear_message(self) -> None:
         self.message.set_text("")
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """The probe before the message: its value stands at its end, and must not be cut."""
+        wanted = QFontMetrics(font("number")).horizontalAdvance(self.probe.text())
+        room = self.probe.width() + self.message.width()
+        least = min(wanted + 4, room)
+        # In steps, so that the words beside it do not dance with every digit.
+        self.probe.setMinimumWidth(min(-(-least // PROBE_STEP) * PROBE_STEP, max(room, 0)))
 
     def show_provenance(self, provenance: str, licences: tuple[str, ...] = ()) -> None:
         """The pill: where the weights come from; licences in its tooltip."""

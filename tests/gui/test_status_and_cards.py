@@ -6,12 +6,13 @@ import mmap
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from explorer.app.card import Card, ConsentCard, EmptyCard, ErrorCard, HintStrip, Toast
 from explorer.app.status import FIELDS, StatusBar, resident_bytes
-from explorer.panels.theme import DARK, style_sheet
+from explorer.panels.theme import DARK, font, style_sheet
 
 pytestmark = pytest.mark.gui
 
@@ -227,3 +228,50 @@ def test_a_toast_takes_no_focus_and_an_error_stays(qtbot: QtBot) -> None:
     toast._leave.setInterval(1)
     toast.show_text("Saved.", "ok")
     qtbot.waitUntil(lambda: not toast.isVisible(), timeout=2000)
+
+
+def test_what_the_mouse_points_at_is_whole_and_the_window_can_be_small(
+    qtbot: QtBot, bar: StatusBar
+) -> None:
+    window = bar.window()
+    bar.show_provenance("trained")
+    words = "_blocks.9  unit 19 of 112  y 8  x 4  12.386"
+    for width in (1440, 1000):
+        window.resize(width, 600)
+        qtbot.waitUntil(lambda width=width: bar.width() == width)
+        bar.show_message("a line of some length that the program has to say about something")
+        bar.show_probe(words)
+        QApplication.processEvents()
+        needed = QFontMetrics(font("number")).horizontalAdvance(words)
+        assert bar.probe.width() >= needed
+        shown = [f for f in bar.fields.values() if f.isVisible()]
+        assert shown
+        assert all(f.mapTo(bar, f.rect().bottomRight()).x() <= width for f in shown)
+    stop(bar)
+
+
+def test_dropped_pictures_are_counted_for_what_moves_only(qtbot: QtBot, bar: StatusBar) -> None:
+    window = bar.window()
+    window.resize(1600, 600)
+    bar.note_dropped(9)
+    qtbot.waitUntil(lambda: bar.width() == 1600)
+    assert not bar.fields["dropped"].isVisible()
+    bar.show_moving(moving=True)
+    assert bar.fields["dropped"].isVisible()
+    bar.show_moving(moving=False)
+    assert not bar.fields["dropped"].isVisible()
+    stop(bar)
+
+
+def test_without_motion_work_of_unknown_length_has_no_moving_bar(
+    qtbot: QtBot, bar: StatusBar
+) -> None:
+    bar.set_still(still=True)
+    bar.show_progress("Loading")
+    qtbot.waitUntil(bar.progress.isVisible)
+    assert not bar.progress.bar.isVisible()
+    assert "Loading" in bar.progress.text.text()
+    bar.show_progress("Fetching", 0.5)
+    assert bar.progress.bar.isVisible()  # how far it is may be shown
+    bar.clear_progress()
+    stop(bar)
