@@ -36,6 +36,8 @@ class Presenter(QObject):
         self.draw_ms = 0.0
         self.frames = 0
         self._left: deque[Artefact] = deque()
+        self._photo: Any = None  # the Image that lies under fields, and the groups that have it
+        self._lain: set[str] = set()
         self._more = False
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
@@ -117,7 +119,7 @@ class Presenter(QObject):
     def forget(self) -> None:
         """The panels of the last engine are gone."""
         self.groups = {}
-        self.frame = None
+        self.frame = self._photo = None
         self._left.clear()
         self._turn.start()  # whatever waits in the mailbox is taken after it
         self._window.comparing.forget()
@@ -158,15 +160,20 @@ class Presenter(QObject):
             self._window.say(f"{artefact.name} cannot be drawn: {type(error).__name__}: {error}")
 
     def _lay_photo_under(self, frame: Frame) -> None:
-        """Fields, boxes, masks and points lie on the picture that the network looks at."""
+        """Fields, boxes, masks and points lie on the picture that the network looks at.
+
+        The group of an instrument may come later than the picture.
+        """
         photo = next(
             (a for a in frame.artefacts if a.group == "input" and hasattr(a, "image")), None
         )
-        if photo is None or photo.image.ndim != 3:
+        if photo is not None and photo.image.ndim == 3:
+            self._photo, self._lain = photo, {"input"}
+        if self._photo is None:
             return
-        for name, group in self.groups.items():
-            if name != "input":
-                group.set_background(photo.image, photo.affine)
+        for name in self.groups.keys() - self._lain:
+            self.groups[name].set_background(self._photo.image, self._photo.affine)
+            self._lain.add(name)
 
     def _mark(self, stale: str) -> None:
         docks = self._window.engine_docks.docks.values()
