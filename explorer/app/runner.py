@@ -270,6 +270,8 @@ class Runner(QThread):
                 self._session = None
 
     def _load_torch(self) -> None:
+        # By default each of two threads waits 5 ms for the other's Python, at every operation.
+        sys.setswitchinterval(SWITCH)
         import os
 
         import torch
@@ -277,8 +279,6 @@ class Runner(QThread):
         from explorer.core.devices import keep_freed_memory
 
         keep_freed_memory()
-        # Between two operations of the network the window's Python would hold it up for 5 ms.
-        sys.setswitchinterval(SWITCH)
         count = self._threads or max(1, (os.cpu_count() or 2) - 1)
         torch.set_num_threads(count)
         device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
-SWITCH = 0.001  # s; with the default of 5 ms a busy Python loop in the runner delays the window
 NO_DISPLAY = (
-    "no display: the window cannot open here. Without one work: layerscope list, layers, run, compare, "
-    "verify, shot, train, evaluate, weights (see layerscope --help)"
+    "no display: the window cannot open here. Without one work: layerscope list, layers, run, "
+    "compare, verify, shot, train, evaluate, weights (see layerscope --help)"
 )
 EXIT_NO_DISPLAY = 2
 
@@ -58,7 +57,6 @@ def application(theme: str = "dark") -> QApplication:
 
     from explorer.panels.theme import THEMES, font, style_sheet
 
-    sys.setswitchinterval(SWITCH)
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])
