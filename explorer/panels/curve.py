@@ -194,7 +194,7 @@ class CurvePanel(PlotPanel):
         ink = self.theme.colour("muted")
         return pg.InfiniteLine(
             angle=0, pen=pg.mkPen(ink, style=Qt.PenStyle.DashLine), label=word,
-            labelOpts={"color": ink, "position": 0.02, "anchors": [(0, 1), (0, 1)],
+            labelOpts={"color": ink, "position": 0.02, "anchors": [(0, 0), (0, 1)],
                        "fill": self.theme.colour("canvas", 200)},
         )  # fmt: skip
 

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QGridLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QScrollArea,
@@ -29,10 +28,11 @@ from explorer.panels.icons import icon
 from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Panel, write_whole
 from explorer.panels.picture import ImagePanel, PicturePanel
-from explorer.panels.theme import DARK, SPACE_M, Theme
+from explorer.panels.states import EmptyState
+from explorer.panels.theme import DARK, Theme
 
 OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when there is one
-EMPTY = "Nothing here: the network has not run yet, or gives none of this with these knobs."
+EMPTY = "The network has not run yet, or gives none of this with these knobs or outside training."
 
 
 class GroupPanel(QWidget):
@@ -78,11 +78,8 @@ class GroupPanel(QWidget):
         whole.addWidget(self._scroll)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(SPACE)
-        self._empty = QLabel(EMPTY, self)
-        self._empty.setProperty("role", "muted")
-        self._empty.setWordWrap(True)
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_M)
+        self._empty = EmptyState("Nothing here yet", EMPTY, (), self)
+        self._empty.set_theme(theme)
         self._grid.addWidget(self._empty, 0, 0)
         self.unhide = QPushButton(self)
         self.unhide.setFlat(True)
@@ -191,6 +188,7 @@ class GroupPanel(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self.theme = theme
+        self._empty.set_theme(theme)
         for item, panel in self.panels.items():
             panel.set_theme(theme)
             self._menus[item].setIcon(icon("chevron-down", theme, 14, "muted"))
@@ -417,7 +415,8 @@ class GroupPanel(QWidget):
         for panel in self.panels.values():
             panel.setVisible(panel in shown)
         self._empty.setVisible(not shown)
-        self._empty.setText("All items are hidden." if self.panels else EMPTY)
+        title = "All items are hidden" if self.panels else "Nothing here yet"
+        self._empty.say(title, "" if self.panels else EMPTY)
         out = len(self.panels) - len(shown)
         self.unhide.setVisible(out > 0)
         self.unhide.setText("Back to the grid" if self.large else f"{out} hidden: show all")

@@ -52,6 +52,11 @@ class EmptyState(QWidget):
         rows.addStretch(1)
         self.set_theme(DARK)
 
+    def say(self, title: str, sentence: str) -> None:
+        """Other words for the same place."""
+        self.title.setText(title)
+        self.sentence.setText(sentence)
+
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme

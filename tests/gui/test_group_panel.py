@@ -151,7 +151,7 @@ def test_items_are_hidden_and_come_back(group: GroupPanel, qtbot: Any) -> None:
     assert shown(group) == ["b"]
     assert group.unhide.text() == "1 hidden: show all"
     group.hide_item("b")
-    assert group._empty.text() == "All items are hidden."
+    assert group._empty.title.text() == "All items are hidden"
     qtbot.mouseClick(group.unhide, Qt.MouseButton.LeftButton)
     assert shown(group) == ["a", "b"]
 
