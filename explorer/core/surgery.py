@@ -76,10 +76,10 @@ class Surgery:
             return out
         y = x.clone(memory_format=torch.contiguous_format) if x.ndim > 4 else x.clone()
         maps = y.permute(0, 3, 1, 2) if channels_last else maps_of(y)
-        before = x.detach().isfinite().all()
+        before = _finite(x)
         for edit in edits:
             self._apply(maps, edit)
-            after = y.detach().isfinite().all()
+            after = _finite(y)
             self._finite.append((edit, after, before))
             before = after
         if out is x:
@@ -187,6 +187,14 @@ def painted(mask: Mask, height: int, width: int) -> Tensor:
     rows = torch.arange(height) * mask.height // height
     columns = torch.arange(width) * mask.width // width
     return array[rows][:, columns]
+
+
+def _finite(x: Tensor) -> Tensor:
+    """Whether all values are finite, from the extremes, which not-a-number passes through."""
+    if not (x.is_floating_point() and x.numel()):
+        return torch.ones((), dtype=torch.bool)
+    low, high = x.detach().aminmax()
+    return low.isfinite() & high.isfinite()
 
 
 def _outside(edit: Edit, maps: Tensor) -> bool:
