@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -31,6 +32,7 @@ def measure(effort: Effort) -> Line:
     ``map_ms`` is the first map after a forward pass, with all that is computed once for a picture;
     ``moved_ms`` a further one, with the cursor elsewhere.
     """
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))  # as under the window
     side = effort.count(224, 32)
     maps, affines = _layers(side, effort.device)
     raster = Raster(side, side, Affine())
