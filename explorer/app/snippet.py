@@ -62,6 +62,11 @@ class Snippets(QObject):
             if pixel is not None:
                 about = f"the hypercolumn at {pixel[0]:.1f}, {pixel[1]:.1f}"
                 return about, {"points": points, "kind": "hypercolumn", "pixel": tuple(pixel)}
+        if artefact is not None and artefact.name == f"{PREFIX}unit/Grad-CAM":
+            shown = window.presenter.frame.artefacts if window.presenter.frame else ()
+            predicted = next((a.target for a in shown if a.target is not None), ("", 0))
+            asked = {"points": (layer,), "kind": "grad-cam", "target": predicted}
+            return "Grad-CAM", asked | {"explained": window.instruments.values("unit")}
         if artefact is not None and artefact.group == f"{PREFIX}gram":
             layer = window.instruments.values("gram").get("layer") or layer
             return f"the Gram matrix of {layer}", {"points": (layer,), "kind": "gram"}
@@ -75,17 +80,21 @@ class Snippets(QObject):
             return
         from explorer.core.paths import cache
         from explorer.core.proof import Asked, ProofError, prove
+        from explorer.engine import EngineError
         from explorer.params import as_dict
 
         engine = getattr(session.params, "model", "") or session.row.name
+        explained = asked.pop("explained", None)
         try:
+            if explained is not None:
+                asked |= _cam(session.layers(), explained, asked["target"])
             proof = prove(
                 engine, as_dict(session.params), inputs, Asked(**asked),
                 device=str(session.device), seed=session.seed,
             )  # fmt: skip
             folder = cache() / "proofs"
             path = proof.keep(folder)
-        except (ProofError, LookupError, OSError) as error:
+        except (ProofError, EngineError, LookupError, OSError) as error:
             self._written.emit(_Written(about, problem=str(error)))
         else:
             self._written.emit(_Written(about, proof.text(f"Path({str(path)!r})")))
@@ -112,6 +121,20 @@ class Snippets(QObject):
             w.row.name, inputs, w.room.changed_knobs(), w.centre.current,
             edits=w.edit_book.edits, device=w.device, seed=w.seed,
         )  # fmt: skip
+
+
+def _cam(layers: Any, knobs: Mapping[str, Any], predicted: tuple[str, int]) -> dict[str, Any]:
+    """Layer and target of a Grad-CAM, as the unit's page chooses them; in the runner's thread."""
+    from explorer.instruments.explained import before, layer_of
+    from explorer.instruments.unit import OVERS
+
+    layer = layer_of(knobs["layer"], layers)
+    if knobs["explain"] == "prediction":
+        point, first = predicted
+        unit = first if knobs["index"] is None else knobs["index"]
+        return {"points": (knobs["cam"] or layer,), "target": (point, unit)}
+    cam = knobs["cam"] or before(layer, layers)
+    return {"points": (cam,), "target": (layer, knobs["unit"]), "over": OVERS[knobs["place"]]}
 
 
 def snippet(

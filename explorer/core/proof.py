@@ -26,6 +26,7 @@ from explorer.core.proof_text import STATE, Feed, Measured, ProofError, measurin
 from explorer.core.session import Session
 from explorer.core.streams import clip_of
 from explorer.core.surgery import painted
+from explorer.core.tracing import Over, Target
 from explorer.editing import Edit
 from explorer.engine import prepared_from
 from explorer.inputs import Inputs
@@ -43,7 +44,7 @@ class Asked:
 
     Attributes:
         kind: "maps", "gram", "hypercolumn" (at ``pixel``, input pixels) or "grad-cam" (of
-            ``target``: module and unit).
+            ``target``: module and unit; ``over`` says which part of the unit's map).
         frame, step: of the clip, of the run.
     """
 
@@ -52,6 +53,7 @@ class Asked:
     edits: tuple[Edit, ...] = ()
     pixel: tuple[float, float] = (0.0, 0.0)
     target: tuple[str, int] = ("", 0)
+    over: Over = "sum"
     frame: int = 0
     step: int = 0
 
@@ -354,7 +356,7 @@ def _witnessed(session: Session, inputs: Inputs, asked: Asked) -> _Witness:
 
 def _wanted(session: Session, witness: _Witness, asked: Asked) -> tuple[Values, Measured]:
     """The numbers that the window shows, and how the program is to come to them."""
-    measured = Measured(asked.kind, asked.points, target=asked.target)
+    measured = Measured(asked.kind, asked.points, target=asked.target, over=asked.over)
     maps = [torch.from_numpy(witness.values[point]) for point in asked.points]
     if asked.kind == "maps":
         return witness.values[asked.points[0]], measured
@@ -387,7 +389,6 @@ def _column(witness: _Witness, asked: Asked, maps: Sequence[Tensor]) -> tuple[Va
 def _cam(session: Session, asked: Asked, feed: Feed, arrays: Mapping[str, Values]) -> Values:
     """Grad-CAM as the instruments compute it, on the same input."""
     from explorer.core.attribution import grad_cam
-    from explorer.core.tracing import Target
 
     if feed.preprocess is None:
         raise ProofError("Grad-CAM is proved for engines that take a picture")
@@ -395,9 +396,8 @@ def _cam(session: Session, asked: Asked, feed: Feed, arrays: Mapping[str, Values
 
     x, _ = prepare(arrays["pixels"], feed.preprocess, session.device)
     point, unit = asked.target
-    found = grad_cam(
-        session.network, lambda: session.network(x), asked.points[0], Target(point, unit)
-    )
+    target = Target(point, unit, over=asked.over)
+    found = grad_cam(session.network, lambda: session.network(x), asked.points[0], target)
     return found.map[0].cpu().numpy()
 
 

@@ -40,13 +40,14 @@ class Measured:
     Attributes:
         cells: of a hypercolumn, for each layer (top, bottom, left, right, down, across): the four
             cells around the pixel and the shares of the lower and of the right ones.
-        target: of Grad-CAM, (module, unit) that is explained.
+        target: of Grad-CAM, (module, unit) that is explained; ``over``: sum, mean or max of it.
     """
 
     kind: str
     points: tuple[str, ...]
     cells: tuple[tuple[int, int, int, int, float, float], ...] = ()
     target: tuple[str, int] = ("", 0)
+    over: str = "sum"
     call: int = -1
 
 
@@ -271,7 +272,7 @@ def _read_grad_cam(measured: Measured) -> list[str]:
     return [
         f"    maps, score = kept[{measured.points[0]!r}][-1], kept[{target!r}][-1][0, {unit}]",
         "    if score.ndim:",
-        "        score = score.sum()",
+        f"        score = score.{'amax' if measured.over == 'max' else measured.over}()",
         "    (gradient,) = torch.autograd.grad(score, maps)",
         "    axes = tuple(range(2, maps.ndim))",
         "    weights = gradient.mean(axes, keepdim=True)",

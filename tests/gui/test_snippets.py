@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 
 from explorer.editing import Edit
+from explorer.panels.panel import Panel
 
 pytestmark = pytest.mark.gui
 
@@ -58,3 +59,29 @@ def test_an_edit_made_in_the_window_is_in_the_program(
     handle = shown.handle if shown is not None else window.presenter.frame.rendered[0].handle
     assert np.array_equal(values, session.read(handle))
     assert not values[3].any()
+
+
+def test_instruments_are_copied_too(real_window: Any, qtbot: Any) -> None:
+    window = real_window()
+    for name, artefact, says in (
+        ("pixel", "hypercolumn", "torch.lerp"),
+        ("gram", "this input", "flat @ flat.T"),
+        ("unit", "Grad-CAM", "torch.autograd.grad"),
+    ):
+        window.instruments.open(name, {})
+        window.instruments.follow("cursor", (200.0, 120.0))
+        window.instruments.follow("layer", "_blocks.7")
+        window.instruments.follow("unit", 4)
+        dock = window.instruments.docks[name]
+        if name == "unit":
+            dock.run.click()
+
+        def panels(dock: Any = dock, artefact: str = artefact) -> list[Any]:
+            found = [p for p in dock.group.findChildren(Panel) if p.artefact is not None]
+            return [p for p in found if p.artefact.item == artefact]
+
+        qtbot.waitUntil(lambda panels=panels: bool(panels()), timeout=60_000)
+        window.looking.panel_in_use = lambda panels=panels: panels()[0]
+        text = copied(window, qtbot)
+        assert says in text, window.status_bar.message.text()
+        assert "it was tried" in window.status_bar.message.text()

@@ -167,6 +167,23 @@ def test_grad_cam_as_captum_computes_it(photo: Any, tmp_path: Path) -> None:
     assert np.array_equal(run(proof, tmp_path), wanted[0].detach().numpy())
 
 
+def test_grad_cam_of_the_strongest_place_of_a_unit(photo: Any) -> None:
+    from engines.classify.efficientnet import PREPROCESS
+    from explorer.core.attribution import grad_cam
+    from explorer.core.tracing import Target
+    from explorer.engine import prepare
+
+    asked = Asked(("_blocks.2",), "grad-cam", target=("_blocks.7", 3), over="max")
+    proof = prove("classify", {}, photo, asked, device="cpu", seed=0)
+    session = Session(table()["classify"], device="cpu")
+    session.open()
+    x, _ = prepare(photo["image"].pixels, PREPROCESS)
+    target = Target("_blocks.7", 3, over="max")
+    found = grad_cam(session.network, lambda: session.network(x), "_blocks.2", target)
+    assert np.array_equal(proof.values, found.map[0].numpy())
+    assert proof.values.any()
+
+
 @pytest.mark.parametrize("engine", ["resnet", "fast-weights", "dcgan"])
 def test_other_engines_too(engine: str) -> None:
     """Digits that are prepared by hand, a state of many steps, and noise: each on its own call."""
