@@ -16,4 +16,5 @@ NAMES = {
     "edit": "benchmarks.edit",
     "hypercolumn": "benchmarks.hypercolumn",
     "recording": "benchmarks.recording",
+    "overview": "benchmarks.overview",
 }

@@ -80,7 +80,11 @@ class _Weights:
 def _cast(value: Any, dtype: torch.dtype) -> Any:
     """Every floating tensor in a tensor, tuple, list or dict, in ``dtype``."""
     if isinstance(value, Tensor):
-        return value.to(dtype) if value.is_floating_point() and not value.is_quantized else value
+        if value.dtype == dtype or value.is_quantized or not value.is_floating_point():
+            return value
+        made = value.to(dtype)
+        made.__dict__.update(value.__dict__)  # where it lies in the picture
+        return made
     if isinstance(value, dict):
         return {key: _cast(v, dtype) for key, v in value.items()}
     if type(value) in (tuple, list):
