@@ -86,6 +86,11 @@ class Presenter(QObject):
         self.draw_ms = 1e3 * (time.perf_counter() - begun)
         self._go_on()
 
+    @property
+    def drawing(self) -> bool:
+        """Whether panels still wait for their part of the frame."""
+        return bool(self._left)
+
     @Slot()
     def _go_on(self) -> None:
         """Give panels their artefacts for one turn's time, the rest in the next one."""

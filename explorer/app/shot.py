@@ -212,7 +212,8 @@ class _Waiting(QObject):
     @Slot()
     def _rested(self) -> None:
         self._refusal = self._refusal or self._window.cards.refusal
-        if self._window.runner.busy and not self._refusal:
+        unfinished = self._window.runner.busy or self._window.presenter.drawing
+        if unfinished and not self._refusal:
             self._quiet.start()
             return
         if self._refusal:

@@ -163,7 +163,7 @@ def test_what_is_cut_in_the_first_layout_is_told_whole(
     window.resize(1440, 900)
     groups = window.presenter.groups
     qtbot.waitUntil(lambda: sum(len(g.panels) for g in groups.values()) > 2, timeout=LONG)
-    qtbot.waitUntil(lambda: not window.presenter._left, timeout=LONG)
+    qtbot.waitUntil(lambda: not window.presenter.drawing, timeout=LONG)
     window.playing.set_playing(playing=False)
     window.grab()
     assert window.size().toTuple() == (1440, 900)
