@@ -17,6 +17,10 @@ from PySide6.QtWidgets import (
 from explorer.app.actions import ACTIONS, Commands
 from explorer.panels.theme import DARK, Theme, font
 
+COLUMN = 280  # px that a key and its words take
+AROUND = 120  # px for title, advice and margins
+LONGEST = 14  # characters of keys side by side
+
 # What lists and maps do with keys and mouse themselves: nobody needs to bind it anew.
 ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ("In the layers", "Up, Down", "Layer above or below"),
@@ -45,12 +49,17 @@ class KeysOverlay(QFrame):
     def rows(self) -> list[tuple[str, str, str]]:
         """Menu, keys and command of all that is bound, then what lists and maps understand."""
         bound = [
-            (row.menu, self._commands.all_keys(row.id), row.title.rstrip("…"))
+            (row.menu, self._shown(row.id), row.title.rstrip("…"))
             for row in ACTIONS
             if not row.submenu and self._commands.keys(row.id)
             and self._commands[row.id].isVisible()
         ]  # fmt: skip
         return [*bound, *ELSEWHERE]
+
+    def _shown(self, name: str) -> str:
+        """All keys of a command, or the first one where they would push the words aside."""
+        every = self._commands.all_keys(name)
+        return every if len(every) <= LONGEST else self._commands.keys(name)
 
     def open(self) -> None:
         """Cover the middle of the window."""
@@ -65,12 +74,14 @@ class KeysOverlay(QFrame):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(self._columns())
+        window = self._window
+        width = min(1240, window.width() - 48)
+        columns = self._columns(max(1, (width - 48) // COLUMN))
+        scroll.setWidget(columns)
+        height = min(columns.sizeHint().height() + AROUND, window.height() - 48)
         for widget in (title, scroll, close):
             self._layout.addWidget(widget)
-        window = self._window
         self._before = window.window().focusWidget()
-        width, height = min(940, window.width() - 48), min(620, window.height() - 48)
         self.setGeometry(
             (window.width() - width) // 2, (window.height() - height) // 2, width, height
         )
@@ -114,16 +125,16 @@ class KeysOverlay(QFrame):
         """A click closes."""
         self.close_overlay()
 
-    def _columns(self) -> QWidget:
+    def _columns(self, count: int) -> QWidget:
         groups: dict[str, list[tuple[str, str]]] = {}
         for menu, key, does in self.rows():
             groups.setdefault(menu, []).append((key, does))
         whole = QWidget()
         row = QHBoxLayout(whole)
         row.setContentsMargins(0, 8, 0, 8)
-        row.setSpacing(24)
-        columns = [QVBoxLayout() for _ in range(3)]
-        heights = [0, 0, 0]
+        row.setSpacing(16)
+        columns = [QVBoxLayout() for _ in range(count)]
+        heights = [0] * count
         for menu, pairs in groups.items():
             shortest = heights.index(min(heights))
             heights[shortest] += len(pairs) + 2
@@ -148,6 +159,6 @@ def _group(menu: str, pairs: list[tuple[str, str]]) -> QGridLayout:
         name.setProperty("role", "number")
         grid.addWidget(name, line, 0)
         grid.addWidget(QLabel(does), line, 1)
-    grid.setColumnMinimumWidth(0, 104)
+    grid.setColumnMinimumWidth(0, 88)
     grid.setColumnStretch(1, 1)
     return grid
