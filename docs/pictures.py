@@ -41,6 +41,11 @@ SHOTS: dict[str, str] = {
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "
     "--capture down1.2 --size 1600x1000",
     "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",
+    "inspect-unit": "{assets}/chelsea.png --engine classify --capture _act1 --inspect unit "
+    "--set unit.layer=_act1 --set unit.unit=112 --set unit.explain=prediction --size 1600x1000",
+    "inspect-maximise": "{assets}/flower.jpg --engine vgg --set size=128 --capture features.20 "
+    "--inspect maximise --set maximise.layer=features.20 --set maximise.unit=7 "
+    "--set maximise.steps=96 --set maximise.size=128",
     "inspect-worlds": "{assets}/chelsea.png --engine classify --inspect worlds "
     "--set worlds.precision=bfloat16 --set worlds.layer=_act0 --capture _act0",
     "inspect-surgery": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.7 "

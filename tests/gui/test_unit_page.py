@@ -50,6 +50,7 @@ def test_explaining_shows_every_way_back_and_a_key_walks_them(page: Any, qtbot: 
         assert found[item].artefact.note.startswith("layer2 unit 3, strongest place")
         assert np.abs(found[item].artefact.values).max() > 0
     assert found["gradient"].artefact.scale == "diverging"
+    assert found["map"].background is not None
     # The strongest cell of the map, 11.4 here, is what the gradient starts from.
     assert f"{found['map'].artefact.values.max():.4g}" in found["gradient"].artefact.note
 
