@@ -63,6 +63,15 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
     return [min(max(k * step, low), high) for k in range(first, last + 1)] or [low]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """Base 10 logarithms of round values: decades where there are two, else values between."""
+    whole = [float(k) for k in range(math.ceil(low), math.floor(high) + 1)]
+    if len(whole) > 1:
+        return whole[:: max(1, len(whole) // 8)]
+    between = [math.log10(v) for v in ticks(10.0**low, 10.0**high, 5) if v > 0]
+    return [v for v in between if low <= v <= high]
+
+
 def _finite_range(values: Array, pad: float = 0.04) -> Limits:
     """Extremes of the finite values with a margin, never of width zero."""
     found = np.asarray(values, np.float64)
@@ -110,9 +119,7 @@ class _Frame:
             self.drawing.add(Label(at, self.bottom + 17, number(value), MUTED, 11, "middle"))
         marks = ticks(*self.y, 5)
         if self.log:
-            # Whole decades where there are two, else the powers between them.
-            whole = [float(k) for k in range(math.ceil(self.y[0]), math.floor(self.y[1]) + 1)]
-            marks = whole if len(whole) > 1 else marks
+            marks = log_ticks(*self.y)
         for value in marks:
             _, at = self.place(self.x[0], value)
             self.drawing.add(Line([(self.left, at), (self.right, at)], HAIRLINE))
@@ -157,7 +164,7 @@ def curve(artefact: Curve) -> Drawing:
         _, at = frame.place(0, value)
         drawing.add(Line([(frame.left, at), (frame.right, at)], MUTED, 1, dashed=True))
         drawing.add(Label(frame.right - 4, at - 4, name, MUTED, 11, "end"))
-    frame.titles(artefact.x_label, artefact.unit)
+    frame.titles(artefact.x_label, artefact.unit or artefact.item)
     _legend(frame, names, [_tint(i) for i in range(len(names))])
     return drawing
 
@@ -190,7 +197,7 @@ def hypercolumn(artefact: Hypercolumn) -> Drawing:
         drawing.add(
             Label((left + right) / 2, frame.top + 10 + 12 * (i % 2), text, INK, 10, "middle")
         )
-    frame.titles("unit", artefact.unit)
+    frame.titles("unit, layer by layer", artefact.unit or "activation")
     return drawing
 
 
@@ -207,7 +214,7 @@ def scores(artefact: Scores) -> Drawing:
     )  # fmt: skip
     low, high = ends if ends[1] > ends[0] else (0.0, 1.0)
     more = len(values) - shown
-    drawing = Drawing(_WIDTH, 22.0 * shown + (38 if more else 16))
+    drawing = Drawing(_WIDTH, 22.0 * shown + (54 if more else 32))
     left = 16 + min(240.0, max((text_width(n) for n in names[:shown]), default=0.0))
     right = drawing.width - (72 if artefact.before is None else 150)
     zero = left + (0 - low) / (high - low) * (right - left)
@@ -230,6 +237,8 @@ def scores(artefact: Scores) -> Drawing:
     drawing.add(Line([(zero, 4), (zero, 10 + 22 * shown)], MUTED))
     if more:
         drawing.add(Label(left, 22.0 * shown + 28, f"… and {more} more", MUTED, 11))
+    unit = artefact.unit or ("probability" if artefact.probability else "score")
+    drawing.add(Label((left + right) / 2, drawing.height - 8, unit, MUTED, 11, "middle"))
     return drawing
 
 

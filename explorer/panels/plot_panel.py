@@ -32,7 +32,7 @@ Reading = tuple[int, str, float | None]  # series, words, height in plot coordin
 CHIP_ROWS = 12
 LINE = 16
 GRID = 46  # opacity of the grid, of 255
-LEGEND_FROM, CAPTION_FROM, NAMES_FROM, TWO_ROWS_FROM = 110, 170, 200, 230  # px of a panel
+LEGEND_FROM, TWO_ROWS_FROM, CAPTION_FROM, NAMES_FROM = 110, 165, 170, 200  # px of a panel
 LABEL_TALL = 18.0  # px from one label of an upright axis to the next, at least
 
 

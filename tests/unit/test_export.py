@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from explorer import colours
 from explorer.core import export
 from explorer.core.export import ClipWriter, ExportError, picture, save_npz, save_png, save_svg
 from explorer.core.picture import dressed
-from explorer.core.plots import PLOTS, ticks
+from explorer.core.plots import PLOTS, log_ticks, ticks
 from explorer.kinds import (
     KINDS,
     Affine,
@@ -204,6 +205,18 @@ def test_a_picture_kind_has_no_svg(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="save it as PNG"):
         save_svg(SAMPLES[0], tmp_path / "a.svg")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "values"),
+    [
+        (1.15, 1.45, [1.2, 1.3, 1.4]), (0.07, 200.0, [0.1, 1.0, 10.0, 100.0]),
+        (3.0, 9.0, [4.0, 6.0, 8.0]),
+    ],
+)  # fmt: skip
+def test_ticks_of_a_log_axis_are_round_values(low: float, high: float, values: list[float]) -> None:
+    found = [10.0**v for v in log_ticks(math.log10(low), math.log10(high))]
+    assert found == pytest.approx(values)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
