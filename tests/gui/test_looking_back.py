@@ -175,3 +175,70 @@ def test_the_export_menu_offers_the_record(window: Any) -> None:
     assert f"MP4, the picture at each of {count} recorded steps" in words
     assert f"NPZ, the numbers at each of {count} recorded steps" in words
     menu.deleteLater()
+
+
+class Bar:
+    """A camera on a standing bar that falls over."""
+
+    name, path, sha256, fps, live = "bar", None, "", 25.0, True
+    at = 12
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self._random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        self.seen.append(index)
+        picture = self._random.integers(0, 6, (48, 48, 3)).astype(np.uint8)
+        bar = (slice(18, 30), slice(6, 42)) if index >= self.at else (slice(6, 42), slice(18, 30))
+        picture[bar] += 200
+        return picture
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def test_a_camera_is_recorded_scrubbed_and_searched(real_window: Any, qtbot: Any) -> None:
+    from explorer.app.sources import Source
+
+    window = real_window(engine="resnet")
+    window.looking.show(["layer1.0.conv1"], "layer1.0.conv1")
+    qtbot.waitUntil(lambda: bool(window.centre.panel("layer1.0.conv1").arrays()), timeout=60_000)
+    camera = Bar()
+    window.sources._put(Source("image", camera, "camera:0"))
+    qtbot.waitUntil(lambda: max(camera.seen, default=0) >= 25, timeout=60_000)
+    window.playing.set_playing(playing=False)
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    command(window, "find-jump")
+    timeline = window.runner.timeline
+    assert timeline.at(window.playing.scrubbed).frame == Bar.at, window.status_bar.message.text()
+
+    def lying() -> bool:
+        shown = next(a for a in window.presenter.frame.artefacts if a.group == "input").image
+        middle = shown.shape[0] // 2
+        return bool(shown[middle].mean() > shown[:, middle].mean())
+
+    assert lying()
+    window.playing.step(-1)
+    assert not lying()
+    assert window.engine_docks.docks["prediction"].bar.state.text().startswith("step ")
+
+
+def test_a_picture_of_the_window_looking_back(tmp_path: Path, monkeypatch: Any, qapp: Any) -> None:
+    from explorer.app.playing import Playing
+    from explorer.app.shot import shot
+
+    gone: list[int] = []
+    scrub = Playing.scrub
+
+    def noted(self: Playing, position: int) -> None:
+        gone.append(position)
+        scrub(self, position)
+
+    monkeypatch.setattr(Playing, "scrub", noted)
+    shot(tmp_path / "a.png", engine="fast-weights", size=(900, 600), scrub=3, device="cpu")
+    assert gone == [2]
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (600, 900, 3)
