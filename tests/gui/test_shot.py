@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from explorer.app.shot import ShotFailed, shot
+from explorer.cli import main
 from explorer.core.registry import UnknownEngine
 from explorer.views import Edit
 
@@ -40,6 +41,25 @@ def test_a_shot_of_a_frame_differs_from_that_of_another(
         shot(tmp_path / f"{frame}.png", [clip], engine="classify", size=(1100, 700), frame=frame)
         pictures.append(cv2.imread(str(tmp_path / f"{frame}.png"))[60:620].astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() > 1
+
+
+def test_a_shot_takes_named_slots_and_texts(qapp: Any, home: Path, tmp_path: Path) -> None:
+    pictures = []
+    for words in (["string=a1b2c3??b"], ["a1b2c3??b"], ["string=a1b2c3??c"]):
+        out = tmp_path / f"{len(pictures)}.png"
+        size = ["--size", "1000x700", "--device", "cpu"]
+        assert main(["shot", str(out), *words, "--engine", "fast-weights", *size]) == 0
+        pictures.append(cv2.imread(str(out))[60:560].astype(int))
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.5, "the same text"
+    assert np.abs(pictures[0] - pictures[2]).mean() > np.abs(pictures[0] - pictures[1]).mean()
+
+
+def test_an_unknown_slot_of_a_shot_names_the_near_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["shot", str(tmp_path / "o.png"), "contnt=x.png", "--engine", "style"]
+    assert main(words) == 2
+    assert "did you mean content" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

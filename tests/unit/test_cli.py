@@ -16,9 +16,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from explorer.cli import VERBS, main
+from explorer.core.edit_files import save_edits
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.weights import WeightStore
+from explorer.editing import Edit, Mask
 
 ENGINES = {
     "classify": [],
@@ -246,6 +248,53 @@ def test_layers_are_captured_and_edited(run: Run) -> None:
     assert len(edited["edits"]) == 2
     a, b = (arrays(r, "prediction/top classes")["scores"] for r in (plain, edited))
     assert not np.array_equal(a, b)
+
+
+def best(record: dict[str, Any]) -> dict[str, dict[str, float]]:
+    (entry,) = [e for e in record["artefacts"] if e["name"] == "prediction/top classes"]
+    return {b["label"]: b for b in entry["best"]}
+
+
+def test_an_edited_run_keeps_what_was_before(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = run("classify", into="plain")
+    assert "before" not in arrays(plain, "prediction/top classes")
+    said = capsys.readouterr().out
+    first = next(iter(best(plain)))
+    assert f"{first} {best(plain)[first]['score']:.3g}" in said
+    edited = run("classify", "--edit", "_blocks.7:*=scale:0.5", into="edited")
+    before = arrays(edited, "prediction/top classes")["before"]
+    assert np.isfinite(before).all(), "of classes that are new in the list as well"
+    common = best(plain).keys() & best(edited).keys()
+    assert common
+    for label in common:
+        assert best(edited)[label]["before"] == pytest.approx(best(plain)[label]["score"])
+    assert "(was " in capsys.readouterr().out
+    a, b = (cv2.imread(str(r["folder"] / "prediction_top_classes.png")) for r in (plain, edited))
+    hollow = (b == (167, 121, 204)).all(2)  # the outline's colour, BGR
+    assert hollow.any()
+    assert not (a == (167, 121, 204)).all(2).any()
+
+
+def test_edits_of_a_file_come_before_those_of_the_command_line(run: Run, tmp_path: Path) -> None:
+    mask = Mask.of(np.eye(112, dtype=bool))
+    save_edits(tmp_path / "edits.json", (Edit("_conv_stem", (3,), mask=mask),))
+    plain = run("classify", "--capture", "_conv_stem", into="plain")
+    edited = run(
+        "classify", "--capture", "_conv_stem", "--edits", str(tmp_path / "edits.json"),
+        "--edit", "_conv_stem:3[:, 0:9]=add:1", into="edited",
+    )  # fmt: skip
+    wanted = arrays(plain, "capture/_conv_stem")["maps"].copy()
+    wanted[3][np.eye(112, dtype=bool)] = 0
+    wanted[3, :, 0:9] += 1
+    np.testing.assert_array_equal(arrays(edited, "capture/_conv_stem")["maps"], wanted)
+    assert edited["edits"] == ["_conv_stem #3 painted 112 cells × 0", "_conv_stem #3 [:, 0:9] + 1"]
+
+
+def test_run_json_has_licence_and_data_terms_of_the_weights(run: Run) -> None:
+    weights = run("classify")["weights"]["efficientnet-lite0"]
+    (row,) = table()["classify"].weights
+    assert (weights["licence"], weights["data"]) == (row.licence, row.data)
+    assert row.data
 
 
 def test_steps_stop_and_every_keeps_a_picture_of_them(run: Run) -> None:
