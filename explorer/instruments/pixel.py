@@ -41,6 +41,7 @@ from explorer.instruments.pixel_views import (
     numpy_of,
     pixels_of,
     receptive_box,
+    with_cross,
 )
 from explorer.kinds import Array, Artefact, Boxes, Curve, Field, Hypercolumn, Image, Text
 from explorer.params import knob
@@ -209,10 +210,11 @@ class Pixel(Instrument[PixelParams]):
         origin = sight.fine.mean() if params.centred else None
         found = similarity(held.fine, sight.fine.at(x, y), origin)
         peak = int(found.argmax())
+        row, column = divmod(peak, held.raster.width)
         px, py = held.raster.centre(peak)
+        heat = heat_over(numpy_of(found), pixels_of(held.raster, held.picture))
         return Image(
-            HELD,
-            heat_over(numpy_of(found), pixels_of(held.raster, held.picture)),
+            HELD, with_cross(heat, row, column)[None],  # a batch of one: not in this input's pixels
             note=f"{held.name or 'held'}: most alike at x {px:.1f}, y {py:.1f}, "
             f"cosine {float(found.max()):.3f}",
         )  # fmt: skip

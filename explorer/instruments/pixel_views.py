@@ -58,6 +58,19 @@ def heat_over(values: Array, picture: Array) -> Array:
     return np.asarray((1 - alpha) * picture + alpha * magma, np.float32).round().astype(np.uint8)
 
 
+def with_cross(picture: Array, row: int, column: int, arm: int = 9) -> Array:
+    """A copy of a picture (H, W, 3) with a white cross on black around a pixel."""
+    made = picture.copy()
+    offsets = [d for d in range(-arm, arm + 1) if abs(d) > 3]
+    for ink, wide in ((0, 1), (255, 0)):
+        for d in offsets:
+            for side in range(-wide, wide + 1):
+                for y, x in ((row + d, column + side), (row + side, column + d)):
+                    if 0 <= y < made.shape[0] and 0 <= x < made.shape[1]:
+                        made[y, x] = ink
+    return made
+
+
 def cluster_picture(labels: Array) -> Array:
     """Labels (H, W), 0 to 7, in eight colours that stay apart for colour-blind eyes."""
     return np.array(colours.OKABE_ITO, np.uint8)[labels]

@@ -101,7 +101,7 @@ class PicturePanel(Panel):
 
     def show_cursor(self, input_xy: XY | None) -> None:
         """Show the linked cursor at an input position."""
-        self.cursor_mark.show_at(input_xy)
+        self.cursor_mark.show_at(input_xy if self.has_place() else None)
 
     def reset_zoom(self) -> None:
         """Show the whole picture."""
@@ -250,8 +250,9 @@ class ImagePanel(PicturePanel):
         }[kind](artefact)
 
     def has_place(self) -> bool:
-        """Tiles stand side by side, wherever their pictures come from."""
-        return self._batch is None
+        """The pictures of a batch, even of one, are not the input: they stand side by side."""
+        batch = isinstance(self.artefact, Image) and self.artefact.image.ndim == 4
+        return self._batch is None and not batch
 
     def set_receptive_field(self, corners: tuple[float, float, float, float] | None) -> None:
         """Outline (x1, y1, x2, y2) in input pixels: what the selected cell can see."""
@@ -297,7 +298,8 @@ class ImagePanel(PicturePanel):
         if not (0 <= column < width and 0 <= row < height):
             return None
         red, green, blue = self.background[int(row), int(column)]
-        return Probed(f"{position_text(x, y)}  RGB {red} {green} {blue}", (x, y))
+        words = f"{position_text(x, y)}  RGB {red} {green} {blue}"
+        return Probed(words, (x, y) if self.has_place() else None)
 
     def _label(self, index: int) -> str:
         labels = self.artefact.labels if isinstance(self.artefact, Image) else ()

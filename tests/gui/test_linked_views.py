@@ -104,6 +104,20 @@ def test_the_tiles_of_a_batch_stay_as_they_are(qtbot: Any) -> None:
     assert batch.view.box.viewRect() != before
 
 
+def test_a_picture_of_another_input_takes_no_cursor(qtbot: Any) -> None:
+    """A batch of one lies in no input pixels: the linked cursor would mark some other thing."""
+    other = laid(qtbot, ImagePanel())
+    other.show_artefact(Image("pixel/held", PHOTO[None]))
+    other.show_cursor((30.0, 20.0))
+    assert other.cursor_mark.at is None
+    probed = other.probe(30.0, 20.0)
+    assert probed is not None
+    assert probed.input_xy is None
+    other.show_artefact(Image("input/photo", PHOTO))
+    other.show_cursor((30.0, 20.0))
+    assert other.cursor_mark.at == (30.0, 20.0)
+
+
 def test_items_of_a_group_follow_one_another(qtbot: Any) -> None:
     group = laid(qtbot, GroupPanel(), (700, 300))
     group.add(Image("g/photo", PHOTO))
