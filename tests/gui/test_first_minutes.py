@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QWheelEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 
 from explorer.app.card import HintStrip
 from explorer.app.settings import Settings
@@ -87,6 +88,47 @@ def test_a1_2_any_layer_by_typing(window: Any, qtbot: Any) -> None:
     QTest.keyClick(field, Qt.Key.Key_Return)
     assert window.centre.current == "_conv_head"
     qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()))
+
+
+def test_a1_1_a_picture_is_pasted_with_ctrl_v(window: Any, qtbot: Any) -> None:
+    picture = QImage(30, 20, QImage.Format.Format_RGB888)
+    picture.fill(QColor(10, 200, 30))
+    QGuiApplication.clipboard().setImage(picture)
+    window.activateWindow()
+    window.setFocus()
+    QTest.keyClick(window, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    shown = window.runner.asked.runs[-1][0]["image"].pixels
+    assert shown.shape == (20, 30, 3)
+    assert shown[3, 4].tolist() == [10, 200, 30]
+
+
+def test_a1_2_each_row_says_name_kind_shape_and_activity(window: Any) -> None:
+    from explorer.app.layer_model import ACTIVE, SHAPE
+
+    tree = window.layers.tree
+    assert not tree.isColumnHidden(SHAPE)
+    assert tree.isColumnHidden(ACTIVE) == tree.itemDelegate().bars  # then it is below the shape
+    node = window.layers.model.nodes["_conv_stem"]
+    assert (node.tail, node.text(SHAPE)) == ("_conv_stem", "32 × 28 × 28")
+    assert node.statistics.activity == 0.4
+
+
+def test_a1_2_left_and_right_go_by_unit_and_the_wheel_zooms(window: Any, qtbot: Any) -> None:
+    window.activateWindow()
+    window.setFocus()
+    for key, unit in ((Qt.Key.Key_Right, 0), (Qt.Key.Key_Right, 1), (Qt.Key.Key_Left, 0)):
+        QTest.keyClick(window, key)
+        assert window.looking.selected == {"_blocks.7": unit}
+    view = window.centre.panel().view
+    before = view.box.viewRect().width()
+    middle = QPointF(view.viewport().rect().center())
+    none = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    over = view.viewport().mapToGlobal(middle)
+    turn = QWheelEvent(
+        middle, over, QPoint(), QPoint(0, 120), *none, Qt.ScrollPhase.NoScrollPhase, False
+    )
+    QApplication.sendEvent(view.viewport(), turn)
+    assert view.box.viewRect().width() < before
 
 
 def test_a1_2_down_moves_by_layer(window: Any) -> None:
@@ -223,9 +265,7 @@ def test_a5_1_the_export_menu_offers_all_forms(window: Any) -> None:
     assert any(w.startswith("MP4") for w in words)
 
 
-def test_a5_1_the_copied_program_runs_alone(
-    real_window: Any, qtbot: Any, tmp_path: Path
-) -> None:
+def test_a5_1_the_copied_program_runs_alone(real_window: Any, qtbot: Any, tmp_path: Path) -> None:
     window = real_window()
     QGuiApplication.clipboard().clear()
     window.commands["copy-snippet"].trigger()
