@@ -95,8 +95,10 @@ class Driver:
                 started = True
                 new = None if isinstance(made, EndOfStep) else made
                 ended = bool(batch.artefacts) if new is None else batch.ends_with(new)
+                rows = {row.name: row for row in self._rows(manner)}
                 if new is None:
                     batch.add(None, rendered, spent)
+                    batch.rows |= rows
                 if ended:
                     yield self._finish(batch, last=False, manner=manner)
                     begun_steps += 1
@@ -106,7 +108,7 @@ class Driver:
                         return
                 if new is not None:
                     batch.add(new, (*rendered, *self._drawn(new)), spent)
-                batch.rows |= {row.name: row for row in self._rows(manner)}
+                    batch.rows |= rows
             yield self._finish(batch, last=True, manner=manner)
         finally:
             generator.close()

@@ -140,7 +140,7 @@ class Overview(Instrument[OverviewParams]):
     def readers(self, params: OverviewParams, scene: Scene) -> Mapping[str, Reader]:
         """Hooks for the layers whose turn it is."""
         self._fit(params, scene)
-        budget = self.budget(params) if scene.hurried else None
+        budget = self.budget(params) if scene.hurried and self._running else None
         chosen = self.schedule.choose(budget, scene.visible)
         self._pass = _Pass(time.perf_counter())
         return {name: partial(self._read, params, name) for name in chosen}
@@ -154,6 +154,7 @@ class Overview(Instrument[OverviewParams]):
     def rows(self, params: OverviewParams) -> Iterator[LayerRow]:
         """Rows of what was read since `readers`."""
         seen, self._pass.read = self._pass.read, {}
+        self._expected |= self._pass.calls  # where they were fewer, the next last call is earlier
         if not seen:
             return
         begun = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from explorer.instruments.overview import BINS, Overview, OverviewParams
 from explorer.views import GAP, NOT_FINITE, TOP, LayerRow
 
 
-def scene_of(network: nn.Module, *, hurried: bool = False) -> Scene:
+def scene_of(network: nn.Module) -> Scene:
     tree = tree_of(list(network.named_modules()))
     row = registry.table()["resnet"]
-    return Scene(network, tree, row, None, torch.device("cpu"), 0, hurried=hurried)
+    return Scene(network, tree, row, None, torch.device("cpu"), 0)
 
 
 class Stand:
@@ -33,11 +34,11 @@ class Stand:
 
     def __init__(self, network: nn.Module, **knobs: Any) -> None:
         self.network, self.overview = network.eval(), Overview()
-        self.params = OverviewParams(**knobs)
+        self.params, self.scene = OverviewParams(**knobs), scene_of(network)
         self.full: dict[str, list[np.ndarray[Any, Any]]] = {}
 
     def __call__(self, *inputs: torch.Tensor, hurried: bool = False) -> dict[str, LayerRow]:
-        scene = scene_of(self.network, hurried=hurried)
+        scene = replace(self.scene, hurried=hurried)
         handles = []
         for name, module in self.network.named_modules():
             if name:
@@ -242,6 +243,30 @@ def test_every_dtype_has_a_row(dtype: torch.dtype) -> None:
     values = np.abs(x.to(torch.complex64).numpy())
     assert row.dtype == str(dtype).removeprefix("torch.")
     assert row.mean == pytest.approx(values.mean(), rel=1e-5)
+
+
+def test_of_several_calls_the_last_one_is_shown_also_when_they_become_fewer() -> None:
+    class Again(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act, self.times = nn.Identity(), 3
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for i in range(self.times):
+                x = self.act(x + i)
+            return x
+
+    network = Again()
+    stand = Stand(network)
+    stand(torch.zeros(1, 4))
+    row = stand(torch.zeros(1, 4))["act"]
+    assert (row.mean, row.calls, row.frames) == (3.0, 3, 2)
+    network.times = 2
+    assert "act" not in stand(torch.zeros(1, 4))  # the third call was waited for, once
+    row = stand(torch.zeros(1, 4))["act"]
+    assert (row.mean, row.calls) == (1.0, 2)
+    network.times = 3
+    assert stand(torch.zeros(1, 4))["act"].mean == 3.0
 
 
 def test_units_are_the_axis_that_the_layer_says() -> None:
