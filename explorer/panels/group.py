@@ -29,7 +29,7 @@ from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Panel, write_whole
 from explorer.panels.picture import ImagePanel, PicturePanel
 from explorer.panels.states import EmptyState
-from explorer.panels.theme import DARK, Theme
+from explorer.panels.theme import DARK, HIT_AREA, Theme
 
 OVERLAYS = ("Boxes", "Keypoints", "Masks")  # drawn on the group's picture when there is one
 EMPTY = "The network has not run yet, or gives none of this with these knobs or outside training."
@@ -374,7 +374,7 @@ class GroupPanel(QWidget):
         button.setIcon(icon("chevron-down", self.theme, 14, "muted"))
         button.setAccessibleName(f"Menu of {item}")
         button.setToolTip("Enlarge, hide, compare, export (double-click the title to enlarge)")
-        button.setFixedSize(24, 20)
+        button.setFixedSize(HIT_AREA, HIT_AREA)
         button.setStyleSheet("min-height: 0; padding: 0; border: none")
         button.clicked.connect(lambda: self._open_menu(item))
         panel.header.extra.addWidget(button)
