@@ -48,7 +48,7 @@ SHOTS: dict[str, str] = {
     "--set maximise.steps=96 --set maximise.size=128",
     "inspect-worlds": "{assets}/chelsea.png --engine classify --inspect worlds "
     "--set worlds.precision=bfloat16 --set worlds.layer=_act0 --capture _act0",
-    "inspect-surgery": "{assets}/bunny.mp4 --engine classify --frame 40 --capture _blocks.7 "
+    "inspect-surgery": "{assets}/chelsea.png --engine classify --capture _blocks.7 "
     "--edit _blocks.7:*[0:14,0:7]=zero --edit _blocks.12:20-29=scale:2",
     "inspect-time": "--engine style --steps 40 --scrub 12 --size 1600x1000",
     "inspect-proof": "{assets}/chelsea.png --engine classify --capture _blocks.7 "

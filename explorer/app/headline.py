@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QMenuBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenuBar, QSizePolicy, QVBoxLayout, QWidget
 
 from explorer.panels.header import ElidedLabel
 from explorer.panels.theme import Theme
@@ -34,3 +34,14 @@ class Headline(QWidget):
         """Use the colours of ``theme``."""
         self.engine.set_theme(theme)
         self.summary.set_theme(theme)
+
+
+def stacked(above: QWidget, below: QWidget) -> QWidget:
+    """Two widgets one above the other, at the top of the window."""
+    whole = QWidget()
+    column = QVBoxLayout(whole)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    column.addWidget(above)
+    column.addWidget(below)
+    return whole

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QMenuBar,
     QTabWidget,
     QToolBar,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -34,7 +33,7 @@ from explorer.app.engines import EngineList
 from explorer.app.explaining import Explaining
 from explorer.app.focus import Focus
 from explorer.app.foreign import Foreign
-from explorer.app.headline import Headline
+from explorer.app.headline import Headline, stacked
 from explorer.app.history import History
 from explorer.app.instruments import Instruments
 from explorer.app.intake import Intake
@@ -188,7 +187,7 @@ class Window(QMainWindow):
         menus = QMenuBar()
         self.commands.fill(menus)
         self.headline = Headline(menus)
-        self.setMenuWidget(_stacked(self.headline, self.hint))
+        self.setMenuWidget(stacked(self.headline, self.hint))
         self.bar = QToolBar("Timeline", self)
         self.bar.setObjectName("timeline")
         self.bar.setMovable(False)
@@ -489,14 +488,3 @@ class Window(QMainWindow):
                 self.runner.stop(LAST_MS)
             self.sources.close()
         super().closeEvent(event)
-
-
-def _stacked(above: QWidget, below: QWidget) -> QWidget:
-    """Two widgets one above the other, at the top of the window."""
-    whole = QWidget()
-    column = QVBoxLayout(whole)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(0)
-    column.addWidget(above)
-    column.addWidget(below)
-    return whole

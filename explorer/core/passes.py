@@ -67,6 +67,8 @@ class Passes:
         key = None if optimises else _key(inputs, past.frame, params, past.plain_before)
         if any(edit.on for edit in session.edits):
             return self._edited(inputs, past, steps, ended, key)
+        if not still:
+            self._below.forget()  # the frames of a clip do not come back
         return self._unedited(inputs, past, steps, ended, key if still else None)
 
     def _edited(
