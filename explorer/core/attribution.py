@@ -60,6 +60,10 @@ def input_gradient(
     Raises:
         AttributionError: no such unit, or it does not depend on the input by a gradient.
     """
+    if rule != "gradient" and any(isinstance(m, torch.jit.ScriptModule) for m in network.modules()):
+        raise AttributionError(
+            "TorchScript computes its ReLUs out of sight; the plain gradient is what can be had"
+        )
     mode = Rectified(rule, clipped=clipped)
     with mode:
         found = trace(network, run, target)
@@ -67,7 +71,9 @@ def input_gradient(
     gradients = torch.autograd.grad(value, [r.x for r in found.roots], allow_unused=True)
     reached = [(r, g) for r, g in zip(found.roots, gradients, strict=True) if g is not None]
     if not reached:
-        raise AttributionError(f"{target.point!r} does not depend on the input")
+        raise AttributionError(
+            f"{target.point or 'the output'!r} does not depend on the input by a gradient"
+        )
     root, gradient = next((rg for rg in reached if rg[0].affine is not None), reached[0])
     return InputGradient(gradient, root, float(value.detach()), mode.count, mode.clipped_count)
 

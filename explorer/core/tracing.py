@@ -154,9 +154,12 @@ def _watched(
     canvas: Callable[[Tensor], Tensor] | None,
     found: Trace,
 ) -> Iterator[None]:
-    """Hooks and frozen weights for one pass; all is as before afterwards."""
+    """Hooks for one pass, always removed.
+
+    Weights that want a gradient are left so: frozen, attention would choose another kernel and
+    round otherwise.
+    """
     handles: list[RemovableHandle] = []
-    learned = [p for p in network.parameters() if p.requires_grad]
     seen = 0
 
     def keep(module: nn.Module, args: Any, out: Any) -> Any:
@@ -184,14 +187,10 @@ def _watched(
                 m.register_forward_pre_hook(entry, with_kwargs=True) for m in network.modules()
             ]
         handles.append(module_of(network, target.point).register_forward_hook(reach))
-        for parameter in learned:
-            parameter.requires_grad_(False)
         yield
     finally:
         for handle in handles:
             handle.remove()
-        for parameter in learned:
-            parameter.requires_grad_(True)
 
 
 class _Entry:

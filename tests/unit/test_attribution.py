@@ -305,7 +305,7 @@ def test_roots_are_the_marked_pictures_whichever_module_is_called() -> None:
     y = network[7](network[5](network[1](network[0](leaf))).flatten(1))
     assert torch.equal(ours.gradient, torch.autograd.grad(y[0, 1], leaf)[0])
     assert len(seen) == 1, "the pass ends where the unit is known"
-    with Readable(), pytest.raises(AttributionError, match="no gradient leads"):
+    with Readable(), pytest.raises(AttributionError, match="does not depend on the input"):
         input_gradient(network, run, Target("7", 1))  # the last call has nothing of the picture
     assert len(seen) == 3
 
@@ -330,6 +330,65 @@ def test_grad_mode_of_the_caller_does_not_matter_and_comes_back() -> None:
         assert not torch.is_grad_enabled()
     assert torch.equal(ours, truth)
     assert not ours.requires_grad
+
+
+class Encoder(nn.Module):
+    """Patches, two transformer layers that call F.relu, and a mean over tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.patches, self.layers = nn.Conv2d(3, 16, 4, 4), nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize("point", ["layers.layers.0", "layers.layers.1.linear1"])
+def test_a_feature_of_tokens_equals_captum(point: str) -> None:
+    torch.manual_seed(0)
+    network, x = Encoder().eval(), torch.randn(1, 3, 16, 16)
+    peer = NeuronGradient(network, network.get_submodule(point))
+    for at, choose in ((None, lambda y: y[:, :, 2].sum(1)), ((3,), lambda y: y[:, 3, 2])):
+        truth = captum(peer, x.clone(), neuron_selector=choose)
+        ours = input_gradient(network, lambda: network(x), Target(point, 2, at=at))
+        assert torch.equal(ours.gradient, truth)
+        assert truth.abs().max() > 0
+
+
+def test_exported_and_compiled_programs_give_the_same() -> None:
+    torch.manual_seed(0)
+    network, x = sequence(nn.ReLU).eval(), torch.randn(1, 3, 12, 12)
+    program = torch.export.unflatten(torch.export.export(network, (x,)))
+    for other in (program, torch.compile(network, backend="eager")):
+        for rule in RULES:
+            truth = input_gradient(network, lambda: network(x), Target("", 1), rule)
+            ours = input_gradient(other, lambda o=other: o(x), Target("", 1), rule)
+            assert torch.equal(ours.gradient, truth.gradient)
+            assert ours.rectifiers == truth.rectifiers
+    cams = [grad_cam(n, lambda n=n: n(x), "3", Target("", 1)).map for n in (network, program)]
+    assert torch.equal(*cams)
+
+
+def test_where_no_rule_can_be_followed_it_is_said() -> None:
+    network, x = sequence(nn.ReLU).eval(), torch.randn(1, 3, 12, 12)
+    script = torch.jit.trace(network, x)
+    with pytest.raises(AttributionError, match="TorchScript computes its ReLUs out of sight"):
+        input_gradient(script, lambda: script(x), Target("", 0), "guided")
+    plain = input_gradient(script, lambda: script(x), Target("", 0)).gradient
+    truth = input_gradient(network, lambda: network(x), Target("", 0)).gradient
+    torch.testing.assert_close(plain, truth)
+    rounded = nn.Sequential(nn.Flatten(), Rounded())
+    with pytest.raises(AttributionError, match="no gradient leads"):
+        input_gradient(rounded, lambda: rounded(x), Target("1", 0))
+
+
+class Rounded(nn.Module):
+    """Integers on the way, as in a quantised network."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(torch.int32).float()
 
 
 @pytest.mark.parametrize("stop", [Cancelled, ValueError])

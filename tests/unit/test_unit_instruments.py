@@ -16,7 +16,7 @@ from explorer.core import registry
 from explorer.core.attribution import AttributionError
 from explorer.core.capture import hook_count
 from explorer.core.exciting import Exciting, ExcitingError
-from explorer.core.media import read_image, sample_inputs
+from explorer.core.media import open_clip, read_image, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.session import Session
 from explorer.engine import Cancelled
@@ -207,6 +207,18 @@ def test_crops_come_from_where_the_unit_fired(opened: Open) -> None:
         cut = pixels[top : top + side, left : left + side]
         truth = cv2.resize(cut, (48, 48), interpolation=cv2.INTER_AREA)
         assert np.abs(made.image[0].astype(int) - truth).mean() < 12
+
+
+def test_frames_of_a_clip_are_told_apart_by_number(opened: Open) -> None:
+    session = opened("resnet")
+    session.instruments.lay_on("exciting", {"layer": "layer1", "unit": 2}, session.layers())
+    clip = open_clip(assets() / "bunny.mp4")
+    frames = list(session.play({"image": clip}, frames=3, every=20))
+    clip.close()
+    (made,) = [a for a in frames[-1].artefacts if a.name == "inspect-exciting/crops"]
+    names = {label.split(" · ")[1] for label in made.labels}
+    assert names == {"bunny.mp4", "bunny.mp4 #20", "bunny.mp4 #40"}
+    assert "best of 3 pictures and frames" in made.note
 
 
 def test_a_folder_is_walked_and_the_file_goes_on(opened: Open, tmp_path: Path) -> None:
