@@ -179,7 +179,8 @@ def _layers(args: argparse.Namespace) -> int:
         print(json.dumps([_layer_entry(layer) for layer in layers], indent=2))
         return OK
     for layer in layers:
-        shape = " × ".join(map(str, layer.shape)) if layer.shape else "not called"
+        idle = "not called" if layer.runs else ""
+        shape = " × ".join(map(str, layer.shape)) if layer.shape else idle
         print(f"{layer.name:36} {layer.kind:22} {layer.parameters:>12,}  {shape}")
     return OK
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -12,7 +12,11 @@ from explorer.core.capture import Seen
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One row of the module tree; shape and called are known after the first run."""
+    """One row of the module tree; shape and called are known after the first run.
+
+    ``runs`` is False of a list of modules, which has no forward of its own: nothing calls it, and
+    there is nothing to say about that.
+    """
 
     name: str
     kind: str
@@ -22,6 +26,7 @@ class Layer:
     leaf: bool
     called: bool | None
     calls: int = 0
+    runs: bool = True
 
 
 def tree_of(modules: Sequence[tuple[str, nn.Module]]) -> list[Layer]:
@@ -30,6 +35,7 @@ def tree_of(modules: Sequence[tuple[str, nn.Module]]) -> list[Layer]:
         Layer(
             name, type(module).__name__, sum(p.numel() for p in module.parameters()), None,
             name.count("."), next(module.children(), None) is None, None,
+            runs=type(module).forward is not nn.Module.forward or "forward" in vars(module),
         )
         for name, module in modules
         if name
@@ -42,8 +48,6 @@ def layers_of(tree: Sequence[Layer], seen: Mapping[str, Seen]) -> list[Layer]:
     for row in tree:
         note = seen.get(row.name)
         shape, calls = (note.shape, note.calls) if note else (None, 0)
-        called = (note is not None) if seen else None
-        rows.append(
-            Layer(row.name, row.kind, row.parameters, shape, row.depth, row.leaf, called, calls)
-        )
+        called = (note is not None) if seen and row.runs else None
+        rows.append(replace(row, shape=shape, called=called, calls=calls))
     return rows

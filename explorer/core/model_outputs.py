@@ -152,7 +152,9 @@ def _plane(
     rows = reading.tokens if len(reading.tokens) == len(one) else ()
     if rows and one.shape[1] == reading.ids:
         last = _scores(f"{name} next", one[-1], reading, _words(note, "after the last token"))
-        yield dataclasses.replace(last, labels=_token_labels(last.labels))
+        yield dataclasses.replace(
+            last, labels=_token_labels(last.labels), classes=_token_labels(last.classes)
+        )
         if one.shape[1] > WIDEST:  # a column for each word of a vocabulary: nothing to be seen
             return
     square = rows if one.shape[0] == one.shape[1] else ()
@@ -243,7 +245,12 @@ def _scores(name: str, row: Tensor, reading: Reading, note: str) -> Scores:
     what = "probabilities" if sure else "raw outputs"
     many = f"largest of {len(row):,} {what}" if len(row) > TOP else what
     values = row[best.indices].numpy()
-    return Scores(name, values, labels, probability=sure, note=_words(note, many))
+    everyone = len(row) <= WIDEST
+    return Scores(
+        name, values, labels, probability=sure, note=_words(note, many),
+        full=row.numpy() if everyone else None,
+        classes=[_label(i, reading, len(row)) for i in range(len(row))] if everyone else (),
+    )  # fmt: skip
 
 
 def _label(index: int, reading: Reading, count: int) -> str:

@@ -428,12 +428,9 @@ def _worth_showing(network: nn.Module, rehearsal: Rehearsal | None) -> tuple[str
     plain = (nn.Dropout, nn.Identity, nn.Flatten, nn.Dropout2d)
     modules = dict(network.named_modules())
     ran = list(rehearsal.called) if rehearsal is not None and rehearsal.whole else list(modules)
-    names = [
-        name
-        for name in ran
-        if name and not name.endswith("_packed_params") and next(modules[name].children(), None) is None
-        and not isinstance(modules[name], plain)
-    ]  # fmt: skip
+    leaves = [n for n in ran if n and next(modules[n].children(), None) is None]
+    hidden = "_packed_params"  # of quantised layers: a module that nothing calls
+    names = [n for n in leaves if not (isinstance(modules[n], plain) or n.endswith(hidden))]
     step = max(1, len(names) / POINTS)
     chosen = [names[int(i * step)] for i in range(POINTS) if int(i * step) < len(names)]
     return tuple(dict.fromkeys(chosen))

@@ -298,6 +298,28 @@ def test_a_module_that_is_never_called_is_said(monkeypatch: pytest.MonkeyPatch) 
     assert opened.row.points == ("conv",)  # not worth showing first
 
 
+class Stages(nn.Module):
+    """A list of modules has no forward of its own; that it is not called is no news."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.stages[0](x)
+        return out
+
+
+def test_of_a_list_of_modules_it_is_not_said_that_nothing_calls_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = session(Stages().eval(), monkeypatch)
+    list(opened.run(dict(sample_inputs(opened.row))))
+    assert {la.name: la.called for la in opened.layers()} == {
+        "stages": None, "stages.0": True, "stages.1": False,
+    }  # fmt: skip
+
+
 def test_each_call_of_a_shared_module_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = Twice().eval()
