@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ class Explaining(QObject):
         super().__init__(window)
         self._window = window
         self._explained: tuple[Any, ...] = ()
+        self._inputs: tuple[Any, ...] = ()
         offer = window.commanding.offer
         offer("backprop-cycle", self.cycle)
         offer("compare-captum", partial(self.ask, "captum"))
@@ -41,25 +43,27 @@ class Explaining(QObject):
     def cycle(self) -> None:
         """One way back to the input after another, large, and then all side by side.
 
-        A unit that has not been explained yet is explained first.
+        A unit that has not been explained yet on this input is explained first.
         """
         dock = self._window.instruments.docks.get("unit")
-        fresh = self._chosen() == self._explained and dock is not None and not dock.isHidden()
-        if not fresh:
+        inputs = tuple(self._window.sources.inputs().values())
+        same = len(inputs) == len(self._inputs) and all(map(operator.is_, inputs, self._inputs))
+        fresh = same and self._chosen() == self._explained
+        if not fresh or dock is None or dock.isHidden():
             self._explain(captum=False)
             return
-        group = dock.group if dock is not None else None
+        group = dock.group
         if group is None:
             return
         there = [item for item in CYCLE if item in group.panels]
         place = there.index(group.large) + 1 if group.large in there else 0
-        if dock is not None:
-            dock.raise_()
+        dock.raise_()
         group.enlarge(there[place] if place < len(there) else None)
 
     def _explain(self, *, captum: bool) -> None:
         self._open("unit", {"method": "all", "captum": captum})
         self._explained = self._chosen()
+        self._inputs = tuple(self._window.sources.inputs().values())
         self._window.runner.study("unit")
 
     def _open(self, name: str, values: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.panels.unit_detail import QUESTIONS
 
@@ -68,6 +69,16 @@ def test_explaining_shows_every_way_back_and_a_key_walks_them(page: Any, qtbot: 
     QTest.keyClick(page, Qt.Key.Key_B)  # another unit is explained first
     note = lambda: panels(page, "unit")["Grad-CAM"].artefact.note  # noqa: E731
     qtbot.waitUntil(lambda: note().startswith("layer2 unit 5"), timeout=LONG)
+    before = panels(page, "unit")["gradient"].artefact
+
+    photo = assets() / "coffee.png"
+    page.intake.take_paths([str(photo)])
+    qtbot.waitUntil(lambda: page.sources.source("image").title == photo.name, timeout=LONG)
+    QTest.keyClick(page, Qt.Key.Key_B)  # and so is another picture
+    qtbot.waitUntil(
+        lambda: not np.array_equal(panels(page, "unit")["gradient"].artefact.values, before.values),
+        timeout=LONG,
+    )
 
 
 def test_one_command_compares_with_captum(page: Any, qtbot: Any) -> None:
