@@ -100,6 +100,10 @@ class Autosave(QObject):
                 self._window.say(f"A state left by a crash cannot be read: {error}")
             path.unlink(missing_ok=True)
             lock.unlock()
+        for orphan in self.folder.glob(f"*{SUFFIX}.lock"):  # it went down before it saved
+            lock = _lock(orphan.with_suffix(""))
+            if lock.tryLock(0):
+                lock.unlock()
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
     @Slot()

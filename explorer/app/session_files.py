@@ -10,7 +10,7 @@ from PySide6.QtCore import QByteArray, QObject, Qt, Slot
 from PySide6.QtWidgets import QFileDialog
 
 from explorer.app.asked import Asked
-from explorer.app.settings import Layout
+from explorer.app.settings import LAYOUT_VERSION, Layout
 from explorer.core.model_row import NAME, own_row
 from explorer.core.session_file import (
     SUFFIX,
@@ -65,7 +65,7 @@ class SessionFiles(QObject):
             units={p: u for p, u in window.looking.selected.items() if p in points},
             edits=window.edit_book.edits,
             instruments={n: window.instruments.values(n) for n in window.instruments.names()},
-            state=bytes(window.saveState(1).data()),
+            state=bytes(window.saveState(LAYOUT_VERSION).data()),
             geometry=bytes(window.saveGeometry().data()),
             **own,
         )

@@ -273,6 +273,16 @@ def test_discard_forgets_and_a_clean_exit_leaves_nothing(
     assert list((home / "recovery").iterdir()) == []
 
 
+def test_a_window_that_went_down_before_it_saved_leaves_no_litter(
+    make_window: Any, home: Path
+) -> None:
+    crashed(home, SavedSession("vgg")).unlink()
+    window = make_window()
+    window.autosave.begin()
+    assert window.autosave.strip is None
+    assert [p.name for p in (home / "recovery").iterdir()] == [f"{window.autosave.path.name}.lock"]
+
+
 def test_the_state_of_a_window_that_is_still_open_is_left_alone(
     make_window: Any, home: Path
 ) -> None:

@@ -167,3 +167,27 @@ def test_the_question_names_what_was_open() -> None:
     edits = (Edit("a"), Edit("b"))
     assert SavedSession("vgg", inputs=inputs, edits=edits).words() == "vgg on cat.png, 2 edits"
     assert SavedSession("model", model="/home/me/net.py:make").words() == "net.py"
+
+
+def test_the_command_line_opens_a_session_and_refuses_what_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from explorer.cli import main
+
+    opened: list[list[str]] = []
+
+    def start(paths: list[str], **_: Any) -> int:
+        opened.append(list(paths))
+        return 0
+
+    monkeypatch.setattr("explorer.app.start.start", start)
+    path = tmp_path / "a.layerscope"
+    write(SavedSession("classify"), path)
+    assert main(["open", str(path)]) == 0
+    assert main([str(path)]) == 0
+    assert opened == [[str(path)], [str(path)]]
+    path.write_text("{}")
+    assert main(["open", str(path)]) == 2
+    assert main(["open", str(tmp_path / "none.layerscope")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert len(opened) == 2

@@ -169,3 +169,18 @@ def test_prove_wants_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["run", "resnet", "--out", str(tmp_path / "out"), "--prove"]) == 2
     assert "--capture" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_over_a_clip_is_verified_too(tmp_path: Path) -> None:
+    from explorer.core.paths import assets
+
+    out = tmp_path / "out"
+    clip = str(assets() / "drift.mp4")
+    words = ["run", "resnet", clip, "--frames", "3", "--every", "2", "--out", str(out)]
+    assert main([*words, "--capture", "layer1.0.conv1"]) == 0
+    assert {v.state for v in verify(out)} == {"equal"}
+    record = json.loads((out / "run.json").read_text())
+    assert record["again"]["inputs"]["image"]["kind"] == "sample"
+    record["again"]["frames"] = 2
+    change(out, **record)
+    assert "differs" in {v.state for v in verify(out)}
