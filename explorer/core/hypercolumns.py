@@ -15,6 +15,8 @@ from torch import Tensor
 
 from explorer.kinds import Affine
 
+FINER = 4  # cells a pixel, from which on sampling a layer first is cheaper than its products
+
 
 @dataclass(frozen=True, slots=True)
 class Raster:
@@ -123,7 +125,7 @@ class _Layer:
         rows, columns = _places(affine, maps.shape, raster, maps.device)
         cells = maps.detach().float()
         direct = maps.shape[1:] == (raster.height, raster.width) and rows.direct and columns.direct
-        if not direct and cells[0].numel() > raster.height * raster.width:
+        if not direct and cells[0].numel() > FINER * raster.height * raster.width:
             cells, direct = columns.along(rows.along(cells, 1), 2), True
         none = cells.new_zeros(0, 0)
         return cls(
@@ -166,8 +168,8 @@ class Hypercolumns:
     """The hypercolumns (D,) of all pixels of a raster, as a matrix (N, D) that is never built.
 
     Whatever is linear in them is computed on each layer's own cells and only then interpolated:
-    exact, at the cost of the layers' values instead of N * D. A layer with more cells than the
-    raster has pixels is sampled at the pixels once.
+    exact, at the cost of the layers' values instead of N * D. A layer with many more cells than
+    the raster has pixels is sampled at the pixels once.
 
     Args:
         maps: (C, h, w) of each layer. ``affines``: from their cells to input pixels.

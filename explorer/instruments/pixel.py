@@ -90,11 +90,21 @@ class _Sight:
     picture: Array | None
     name: str
     fine: Hypercolumns
-    coarse: Hypercolumns
+    detail: int
+    _coarse: Hypercolumns | None = None
 
     @property
     def raster(self) -> Raster:
         return self.fine.raster
+
+    @property
+    def coarse(self) -> Hypercolumns:
+        """Of every second pixel, for what asks again and again for products; made when asked."""
+        if self._coarse is None:
+            half = raster_over(self.maps, _size(self.picture), max(1, self.detail // 2))
+            fine = self.fine
+            self._coarse = Hypercolumns(fine.maps, fine.affines, half, fine.scales)
+        return self._coarse
 
 
 class Pixel(Instrument[PixelParams]):
@@ -297,8 +307,7 @@ def _sight(
     size = _size(pixels)
     values, affines = [m for m, _ in maps.values()], [p.affine for _, p in maps.values()]
     fine = Hypercolumns(values, affines, raster_over(maps, size, detail), scales)
-    half = raster_over(maps, size, max(1, detail // 2))
-    return _Sight(maps, pixels, name, fine, Hypercolumns(values, affines, half, scales))
+    return _Sight(maps, pixels, name, fine, detail)
 
 
 def _size(pixels: Array | None) -> tuple[int, int] | None:

@@ -216,7 +216,7 @@ class ImagePanel(PicturePanel):
         """``640 × 480 px``, and how many."""
         assert isinstance(artefact, Image)
         *batch, height, width, _ = artefact.image.shape
-        parts = [f"{batch[0]} pictures"] if batch else []
+        parts = [f"{batch[0]} pictures"] if batch and batch[0] > 1 else []
         return " · ".join([*parts, f"{width} × {height} px", *filter(None, [artefact.unit])])
 
     def draw(self, artefact: Artefact) -> None:
