@@ -199,7 +199,7 @@ def describe(path: Path | None) -> str:
     """What a file that nothing here can open is, and what is accepted."""
     accepted = (
         "Accepted: pictures, clips, folders, texts, weights (.safetensors, .pt) "
-        "and models (.py, .pt2)."
+        "and models (.py, .pt2, TorchScript)."
     )
     if path is None or not path.exists():
         return f"there is no such file. {accepted}"

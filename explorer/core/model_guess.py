@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from explorer.core.program import Opaque, Script, Signature
 SIZES = (USUAL_SIZE, 32, 28, 64, 256, 128, 299, 96, 48, 84, 227, 512)
 SMALLEST_FLAT = 28  # px; a first linear layer of fewer inputs takes numbers, not pixels
 LENGTH = 16
+PATIENCE = 15.0  # s; a person who knows better need not wait for every guess
 CANDIDATES = 24  # of kinds of inputs, each with up to a dozen sizes
 SAMPLES = 1024
 
@@ -312,8 +314,11 @@ def guess(
     """
     likeliest: tuple[Wanted, ...] = ()
     said = ""
+    end = time.monotonic() + PATIENCE
     for candidate in guesses(network):
         for full in sized(network, candidate):
+            if likeliest and time.monotonic() > end:
+                return likeliest, said
             likeliest = likeliest or full
             if trial is None:
                 return full, ""
