@@ -302,7 +302,16 @@ class OverviewPanel(Panel):
         self.empty.setVisible(not rows)
         dead = sum(row.dead for row in rows if "ReLU" in row.kind)
         bad = sum(row.not_finite > 0 for row in rows)
-        facts = f"{len(rows)} layers" + (f" · {dead} units dead after a ReLU" if dead else "")
+        facts = counted(len(rows), "layer")
+        facts += f" · {counted(dead, 'unit')} dead after a ReLU" if dead else ""
         self.header.show_lines(
-            "All layers", facts if rows else "", "", f"{bad} layers with NaN" if bad else ""
+            "All layers",
+            facts if rows else "",
+            "",
+            f"{counted(bad, 'layer')} with NaN" if bad else "",
         )
+
+
+def counted(number: int, thing: str) -> str:
+    """``1 layer``, ``2 layers``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
