@@ -80,7 +80,7 @@ THEMES: Mapping[str, Theme] = MappingProxyType({"dark": DARK, "light": LIGHT})
 #: Between the tiles of a mosaic: the canvas, except with a map that comes near to it.
 _GAPS = {
     ("dark", "magma"): "#7C8595", ("dark", "grey"): "#2777BF",
-    ("light", "diverging"): "#0E0F12", ("light", "grey"): "#0A5FA5",
+    ("light", "diverging"): "#707070", ("light", "grey"): "#0A5FA5",
 }  # fmt: skip
 
 _KIND_WORDS = (
