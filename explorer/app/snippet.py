@@ -44,6 +44,9 @@ class Snippets(QObject):
         if not asked["points"]:
             window.say("Nothing to copy yet: tick a layer first")
             return
+        moving = window.sources.moving()
+        if moving is not None and moving.live:
+            about += " in the camera's next picture"  # the one that is shown is gone
         frame = window.presenter.frame
         asked |= {"edits": window.edit_book.edits, "frame": frame.frame if frame else 0}
         asked["step"] = frame.step if frame else 0
