@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from explorer.inputs import Pixels
 
 What = Literal[
-    "image", "clip", "text", "folder", "weights", "model", "unknown", "pixels", "address",
+    "image",
+    "clip",
+    "text",
+    "folder",
+    "weights",
+    "model",
+    "unknown",
+    "pixels",
+    "address",
     "session",
 ]
 WORDS = {

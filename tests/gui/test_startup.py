@@ -29,7 +29,7 @@ def note():
 window.painted.connect(note)
 window.show()
 app.exec()
-print("seen:", ",".join(seen), "switch:", sys.getswitchinterval())
+print("seen:", ",".join(seen) or "none of them")
 window.close()
 """
 
@@ -51,7 +51,7 @@ def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_a0_1_heavy_libraries_come_after_the_first_paint() -> None:
     done = run(PAINTED)
     assert done.returncode == 0, done.stderr
-    assert "seen:  switch: 0.001" in done.stdout
+    assert "seen: none of them" in done.stdout
 
 
 def test_without_a_display_one_line_names_what_works(tmp_path: object) -> None:
