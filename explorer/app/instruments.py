@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from explorer.app.docks import AREAS, Dock
+from explorer.app.drop import WORDS, Dropped
 from explorer.app.knobs import KnobsPanel
 from explorer.app.sides import Sides
 from explorer.core.instruments import INSTRUMENTS, PREFIX, InstrumentRow
@@ -56,7 +58,11 @@ class InstrumentDock(Dock):
         self.knobs.setVisible(row.unfolded)
         self.bar.remark.setText(row.summary)
         self.bar.setToolTip(row.summary)
-        self.add(_beside(self.fold, self.run, self.hold))
+        self.choose = QPushButton("Choose file…")
+        self.choose.setToolTip("Another picture, clip or checkpoint; or drop it here")
+        self.choose.setAccessibleName(f"Choose a file for {row.title}")
+        self.choose.setVisible(bool(row.takes))
+        self.add(_beside(self.fold, self.run, self.hold, self.choose))
         self.add(self.knobs)
 
     def set_theme(self, theme: Theme) -> None:
@@ -78,6 +84,7 @@ class Instruments(QObject):
 
     Attributes:
         docks: of all that were opened in this window, shown or closed.
+        pinned: where the cursor stays, in input pixels; None while it follows the mouse.
     """
 
     def __init__(self, window: Window) -> None:
@@ -86,6 +93,7 @@ class Instruments(QObject):
         self.docks: dict[str, InstrumentDock] = {}
         self._rows = {row.name: row for row in INSTRUMENTS}
         self._followed: dict[str, Any] = {}
+        self.pinned: tuple[float, float] | None = None
         runner = window.runner
         runner.laid.connect(self.on_laid, Qt.ConnectionType.QueuedConnection)
         runner.opened.connect(self.on_opened, Qt.ConnectionType.QueuedConnection)
@@ -119,6 +127,7 @@ class Instruments(QObject):
             dock.visibilityChanged.connect(self._on_visible)
             dock.knobs.changed.connect(self._on_knob)
             dock.run.clicked.connect(self._on_run)
+            dock.choose.clicked.connect(self._on_choose)
             window.addDockWidget(AREAS[row.area], dock)
             self._stand(dock)
             window.watch_docks([dock])
@@ -191,10 +200,22 @@ class Instruments(QObject):
         """Tell the instruments where the mouse is, or which layer or unit is looked at."""
         if value is None or value == self._followed.get(knob):
             return
+        if knob == "cursor" and self.pinned is not None:
+            return
         self._followed[knob] = value
         for name in self.names():
             if knob in self.docks[name].knobs.rows:
                 self._window.runner.set_instrument(name, {knob: value})
+
+    def pin(self) -> None:
+        """Keep the cursor where it is while the mouse moves on, or let it follow again."""
+        self.pinned = None if self.pinned is not None else self._followed.get("cursor")
+        self._window.commands["pin-cursor"].setChecked(self.pinned is not None)
+        if self.pinned is None:
+            self._window.say("The cursor follows the mouse")
+        else:
+            x, y = self.pinned
+            self._window.say(f"The cursor stays at x {x:.0f}, y {y:.0f}; P lets it go")
 
     def set_theme(self, theme: Theme) -> None:
         """Tint every dock."""
@@ -302,12 +323,39 @@ class Instruments(QObject):
     def _on_drop(self, things: Any) -> None:
         """A picture dropped on an instrument that compares is compared with the present one."""
         dock = self.sender()
+        if isinstance(dock, InstrumentDock) and dock.row.takes:
+            things = [thing for thing in things if not self._give(dock, thing)]
         if isinstance(dock, InstrumentDock) and not dock.hold.isHidden():
             dock.hold.setChecked(True)
-        self._window.intake.take(things)
+        if things:
+            self._window.intake.take(things)
+
+    def _give(self, dock: InstrumentDock, thing: Dropped) -> bool:
+        """Give a file to the instrument that takes its sort; whether it did."""
+        knob = dict(dock.row.takes).get(thing.what)
+        if knob is None or thing.path is None:
+            return False
+        self._window.runner.set_instrument(dock.row.name, {knob: str(thing.path)})
+        self._window.say(f"{dock.row.title.rstrip('…')} {thing.name}")
+        return True
+
+    @Slot()
+    def _on_choose(self) -> None:
+        """A file for an instrument that takes some; any other sort is refused in words."""
+        dock = self._dock_of(self.sender())
+        path = QFileDialog.getOpenFileName(self._window, "Compare with a file")[0]
+        if dock is None or not path:
+            return
+        from explorer.core.media import sniff
+
+        thing = Dropped(sniff(Path(path)), Path(path))
+        if not self._give(dock, thing):
+            wanted = " or ".join(WORDS[what] for what, _ in dock.row.takes)
+            found = WORDS.get(thing.what, "a file")
+            self._window.say(f"{thing.name} is {found}; wanted {wanted}. A model goes by its name")
 
     def _dock_of(self, sender: QObject | None) -> InstrumentDock | None:
-        found = (d for d in self.docks.values() if sender in (d.knobs, d.run, d.hold))
+        found = (d for d in self.docks.values() if sender in (d.knobs, d.run, d.hold, d.choose))
         return next(found, None)
 
 

@@ -44,6 +44,7 @@ class InstrumentRow:
         study: it runs passes of its own, when asked to.
         panel: ``module:Class`` of what shows its rows. ``groups``: it yields artefacts, too, which
             go to panels of their kinds. ``unfolded``: its knobs are shown from the start.
+        takes: sorts of files that may be dropped on it, each with the knob that names the file.
     """
 
     name: str
@@ -56,6 +57,7 @@ class InstrumentRow:
     panel: str = ""
     groups: bool = True
     unfolded: bool = False
+    takes: tuple[tuple[str, str], ...] = ()
 
 
 INSTRUMENTS: tuple[InstrumentRow, ...] = (
@@ -70,6 +72,7 @@ INSTRUMENTS: tuple[InstrumentRow, ...] = (
         "Another precision, checkpoint, model or input in step, and the first layer that differs",
         area="bottom", icon="branch", panel="explorer.panels.worlds:WorldsPanel",
         unfolded=True,
+        takes=(("image", "picture"), ("clip", "picture"), ("weights", "weights")),
     ),
     InstrumentRow(
         "unit", "explorer.instruments.unit:Unit", "A unit",

@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QFileDialog
+from safetensors.numpy import save_file
 
+from explorer.app.drop import Dropped
 from explorer.panels.overview import OverviewPanel
 from explorer.panels.overview_rows import Columns, dead_text, image_of, saturated_text, tip_of
 from explorer.panels.theme import DARK, LIGHT
@@ -205,6 +210,33 @@ def test_the_overview_fills_and_leads_to_its_layers(real_window: Any, qtbot: Any
     qtbot.waitUntil(lambda: tuple(window.runner._visible) == dock.rows.visible())
     dock.close()
     qtbot.waitUntil(lambda: "overview" not in window.runner._instruments)
+
+
+def test_a_file_chosen_or_dropped_becomes_the_second_world(
+    window: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "other.png"), np.zeros((8, 8, 3), np.uint8))
+    save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "later.safetensors")
+    (tmp_path / "net.py").write_text("raise SystemExit")
+    window.instruments.open("worlds")
+    dock, asked = window.instruments.docks["worlds"], window.runner.asked
+
+    def choose(name: str) -> None:
+        picked = (str(tmp_path / name), "")
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: picked)
+        dock.choose.click()
+
+    choose("other.png")
+    assert asked.instruments[-1] == ("worlds", {"picture": str(tmp_path / "other.png")})
+    choose("later.safetensors")
+    assert asked.instruments[-1] == ("worlds", {"weights": str(tmp_path / "later.safetensors")})
+    count, runs = len(asked.instruments), len(asked.runs)
+    choose("net.py")  # code is not run for being chosen: a model goes by its name
+    assert len(asked.instruments) == count
+    assert "wanted a picture" in window.status_bar.message.text()
+    dock.dropped.emit([Dropped("image", tmp_path / "other.png")])
+    assert asked.instruments[-1] == ("worlds", {"picture": str(tmp_path / "other.png")})
+    assert len(asked.runs) == runs  # the first world keeps its own picture
 
 
 def test_two_worlds_in_the_window(real_window: Any, qtbot: Any) -> None:
