@@ -12,7 +12,7 @@ from explorer.core.layers import Layer
 from explorer.core.rectifiers import Readable
 from explorer.core.tracing import AttributionError, Over, Pass, Target
 from explorer.instruments.map_layers import chosen_layers
-from explorer.kinds import Artefact, Boxes, Scores
+from explorer.kinds import Boxes, Scores
 
 CLICK = "Click a unit in the maps of a layer."
 
@@ -49,10 +49,13 @@ def unit_target(bench: Bench, layer: str, unit: int, over: Over) -> Target:
 def predicted_target(bench: Bench, index: int | None) -> tuple[Target, str]:
     """What the engine itself names as its prediction, and its words for it.
 
+    Scores name a point and a class; ``index`` is another class. Boxes name a point and the column
+    of their score; ``index`` is another box than the best, and its source the row (the anchor or
+    proposal that it came from).
+
     Raises:
-        AttributionError: no artefact of the engine has a target.
+        AttributionError: no artefact of the engine has a target, or there is no such box.
     """
-    named: list[Artefact] = []
     with torch.no_grad():
         named = [a for a in bench.engine_pass() if a.target is not None]
     scores = [a for a in named if isinstance(a, Scores)] or named
@@ -63,10 +66,28 @@ def predicted_target(bench: Bench, index: int | None) -> tuple[Target, str]:
     found = scores[-1]
     assert found.target is not None
     point, first = found.target
+    if isinstance(found, Boxes):
+        return _box_target(found, point, first, index, bench.layers)
     words = f"{point} {first if index is None else index}"
-    if index is None and isinstance(found, (Scores, Boxes)) and len(found.labels):
+    if index is None and isinstance(found, Scores) and len(found.labels):
         words = f"“{found.labels[int(found.scores.argmax())]}” ({words})"
     return Target(point, first if index is None else index), words
+
+
+def _box_target(
+    boxes: Boxes, point: str, column: int, index: int | None, layers: Sequence[Layer]
+) -> tuple[Target, str]:
+    if index is None:
+        index = int(boxes.scores.argmax()) if len(boxes.scores) else 0
+    if index >= len(boxes.boxes):
+        raise AttributionError(f"there is no box {index}; the engine shows {len(boxes.boxes)}")
+    row = int(boxes.sources[index]) if len(boxes.sources) else index
+    label = f" “{boxes.labels[index]}”" if len(boxes.labels) else ""
+    words = f"box {index}{label} ({point}, row {row})"
+    shape = next((la.shape for la in layers if la.name == point), None)
+    if shape is not None and len(shape) == 3:  # (1, anchors, columns)
+        return Target(point, column, at=(row,)), words
+    return Target(point, column, row=row), words
 
 
 def before(layer: str, layers: Sequence[Layer]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,14 +14,16 @@ import torch
 
 from engines.classify import digits
 from explorer.core import registry
-from explorer.core.attribution import AttributionError
+from explorer.core.attribution import AttributionError, Target
 from explorer.core.capture import hook_count
 from explorer.core.exciting import Exciting, ExcitingError
+from explorer.core.layers import Layer
 from explorer.core.media import open_clip, read_image, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.session import Session
 from explorer.engine import Cancelled
-from explorer.kinds import Artefact
+from explorer.instruments.explained import predicted_target
+from explorer.kinds import Artefact, Boxes
 
 Open = Callable[[str], Session]
 
@@ -110,6 +113,28 @@ def test_every_sort_of_engine_gets_an_answer(opened: Open, engine: str) -> None:
     assert list(found) == ["gradient"]
     values = next(iter(found["gradient"].arrays().values()))
     assert np.isfinite(values).all()
+
+
+def test_the_score_of_a_box_is_the_row_that_it_came_from() -> None:
+    """The best box, or another; rows of (N, C) and of (1, N, C) alike."""
+    boxes = Boxes(
+        "boxes/kept", np.eye(3, 4), np.array([0.2, 0.9, 0.4]), labels=("cat", "dog", "cup"),
+        sources=(40, 7, 21), target=("head", 5),
+    )  # fmt: skip
+
+    def bench(*shape: int) -> Any:
+        head = Layer("head", "Linear", 0, shape, 0, leaf=True, called=True, calls=1)
+        return SimpleNamespace(engine_pass=lambda: iter([boxes]), layers=[head])
+
+    best, words = predicted_target(bench(50, 9), None)
+    assert (best, words) == (Target("head", 5, row=7), "box 1 “dog” (head, row 7)")
+    other, _ = predicted_target(bench(1, 50, 9), 2)
+    assert other == Target("head", 5, at=(21,))
+    scores = torch.randn(50, 9)
+    assert best.value(scores) == scores[7, 5]
+    assert other.value(scores[None]) == scores[21, 5]
+    with pytest.raises(AttributionError, match="no box 3; the engine shows 3"):
+        predicted_target(bench(50, 9), 3)
 
 
 def test_edits_act_in_what_is_explained(opened: Open) -> None:
