@@ -154,6 +154,8 @@ ACTIONS: tuple[Action, ...] = (
 
     Action("hold", "Hold the input for comparison", ("H",), "Inspect", "pin",
            "Pixel and Gram matrix compare the next input with the one of now"),
+    Action("pin-cursor", "Pin the cursor", ("P",), "Inspect", "crosshair",
+           "The pixel that instruments look at stays while the mouse moves on", checkable=True),
     *(
         Action(f"inspect-{row.name}", row.title, (), "Inspect", row.icon, row.summary,
                checkable=True)

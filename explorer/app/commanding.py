@@ -70,7 +70,7 @@ class Commanding(QObject):
             "hold-unit": w.surgery.hold, "edit-type": w.surgery.ask,
             "edits-load": w.surgery.ask_load, "edits-save": w.surgery.ask_save,
             "clear-edits": w.edit_book.clear, "palette": self._palette,
-            "hold": w.instruments.toggle_hold,
+            "hold": w.instruments.toggle_hold, "pin-cursor": w.instruments.pin,
             "theme": w.toggle_theme, "reduced-motion": self._reduce_motion,
             "layout-save": self._ask_layout_name,
             "layout-reset": w.layouts.reset, "tour": w.tour.start, "keys": self.keys.open,

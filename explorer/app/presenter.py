@@ -145,6 +145,7 @@ class Presenter(QObject):
         self._window.status_bar.show_probe(probe.text if probe is not None else "")
         where = probe.input_xy if probe is not None else None
         self._window.instruments.follow("cursor", where)
+        where = self._window.instruments.pinned or where
         sender = self.sender()
         for panel in self.panels():
             if panel is not sender and panel.isVisible():

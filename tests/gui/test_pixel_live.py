@@ -61,6 +61,15 @@ def test_the_mouse_moves_the_hypercolumn_and_a_dropped_picture_is_compared(
         qtbot.waitUntil(followed, timeout=LONG)
         columns.append(shown(window, "pixel", "hypercolumn").values)
     assert not np.allclose(*columns)
+    at = shown(window, "pixel", "hypercolumn").at
+    window.commands["pin-cursor"].trigger()
+    hover(photo.view, 30.0, 90.0)
+    assert window.instruments.pinned == at
+    assert window.commands["pin-cursor"].isChecked()
+    assert window.instruments._followed["cursor"] == at
+    window.commands["pin-cursor"].trigger()
+    hover(photo.view, 31.0, 91.0)
+    qtbot.waitUntil(lambda: shown(window, "pixel", "hypercolumn").at != at, timeout=LONG)
     assert not runs
     handle.remove()
 
