@@ -11,7 +11,7 @@ from explorer.views import grid_columns
 WIDE = {"Curve": 1.8, "Histogram": 1.6, "Hypercolumn": 2.4, "Text": 2.0, "Scores": 1.6}
 LEAST = {
     "Image": (92, 110), "Field": (110, 130), "Curve": (160, 140), "Histogram": (160, 140),
-    "Scatter": (160, 150), "FeatureMaps": (170, 150), "Hypercolumn": (240, 150),
+    "Scatter": (160, 150), "FeatureMaps": (160, 150), "Hypercolumn": (240, 150),
     "Text": (170, 90), "Graph": (200, 150), "Matrix": (92, 144),
 }  # fmt: skip
 """Px (width, height) of a panel; with less, the group scrolls."""

@@ -7,7 +7,9 @@ import pytest
 from PySide6.QtGui import QFontMetrics
 from pytestqt.qtbot import QtBot
 
+from explorer import colours
 from explorer.kinds import Matrix, Scores
+from explorer.panels.colour_bar import ColourBar
 from explorer.panels.group import GroupPanel
 from explorer.panels.group_grid import columns_for, least_size, whole_rows
 from explorer.panels.header import NARROW, Header
@@ -132,6 +134,27 @@ def test_a_title_is_never_cut_off_and_always_told_whole(qtbot: QtBot) -> None:
         qtbot.waitUntil(lambda a=first, b=second, i=item: f"{a.shown()} {b.shown()}" == i)
         assert item in first.toolTip()
         assert "48 of 64 units" in first.toolTip()
+
+
+@pytest.mark.parametrize("unit", ["", "logit"])
+def test_a_narrow_colour_bar_keeps_both_numbers(qtbot: QtBot, unit: str) -> None:
+    bar = ColourBar()
+    qtbot.addWidget(bar)
+    bar.show_range(colours.table("diverging"), -4.6412, 4.6412, unit=unit)
+    bar.resize(300, 16)
+    bar.show()
+    side_by_side = bar.strip_place()
+    assert bar.sizeHint().height() == 16
+    bar.resize(78, 28)
+    assert bar.sizeHint().height() == 28
+    metrics = QFontMetrics(font("caption"))
+    low, high = bar._ends(metrics, 78 - 8)
+    assert low.startswith("−4.6")
+    assert high.startswith("4.6")
+    assert metrics.horizontalAdvance(low) + metrics.horizontalAdvance(high) <= 70
+    assert bar.strip_place().width() > 50
+    bar.resize(300, 16)
+    assert bar.strip_place() == side_by_side
 
 
 def test_a_long_title_is_cut_in_the_middle(qtbot: QtBot) -> None:
