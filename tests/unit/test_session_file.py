@@ -163,10 +163,10 @@ def test_an_unwritable_folder_is_one_line_and_leaves_the_old_file(tmp_path: Path
 
 
 def test_the_question_names_what_was_open() -> None:
-    inputs = {"image": SavedInput("file", "/home/me/cat.png")}
+    inputs = {"image": SavedInput("file", "/pictures/cat.png")}
     edits = (Edit("a"), Edit("b"))
     assert SavedSession("vgg", inputs=inputs, edits=edits).words() == "vgg on cat.png, 2 edits"
-    assert SavedSession("model", model="/home/me/net.py:make").words() == "net.py"
+    assert SavedSession("model", model="/models/net.py:make").words() == "net.py"
 
 
 def test_the_command_line_opens_a_session_and_refuses_what_is_none(
