@@ -66,7 +66,7 @@ class Best:
 class Exciting:
     """The ``keep`` best crops of every unit of one layer, in bounded memory.
 
-    ``seen`` counts the frames that were looked at.
+    ``seen`` counts the frames that were looked at, one that is run again and again once.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Exciting:
         self.frames = np.zeros((units, keep), np.int64)
         self.sources = np.full((units, keep), -1, np.int64)
         self.seen = 0
+        self._latest = (-1, -1)
         self._names: dict[int, str] = {}
         self._ids: dict[str, int] = {}
 
@@ -99,8 +100,9 @@ class Exciting:
             pixels: the picture (H, W, 3) uint8.
             place: where cells lie in it; None takes its middle.
         """
-        self.seen += 1
         source = self._id(name)
+        self.seen += self._latest != (source, frame)
+        self._latest = (source, frame)
         near = (self.sources == source) & (np.abs(self.frames - frame) <= APART)
         slots = np.where(near.any(1), near.argmax(1), self.values.argmin(1))
         rows = np.arange(len(slots))

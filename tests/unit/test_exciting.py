@@ -55,6 +55,9 @@ def test_neighbours_in_a_clip_count_once_and_the_same_frame_again_not_at_all() -
     add(kept, [3.0], "clip.mp4", 4 + APART + 1)
     assert kept.of(0).values.tolist() == [4.0, 3.0]
     assert add(kept, [4.0], "clip.mp4", 4) == 0
+    assert kept.seen == APART + 3
+    assert add(kept, [4.0], "clip.mp4", 4) == 0
+    assert kept.seen == APART + 3
     add(kept, [2.0], "other.mp4", 4)
     assert kept.of(0).values.tolist() == [4.0, 3.0, 2.0]
 
