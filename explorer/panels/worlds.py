@@ -69,6 +69,10 @@ class DifferenceModel(QAbstractListModel):
             return tip_of(row)
         return None
 
+    def parting(self) -> str:
+        """Name of the first layer apart; empty when there is none."""
+        return self.rows[self.first].name if self.first >= 0 else ""
+
     def show(self, rows: Sequence[LayerDifference]) -> None:
         """Show these; the same layers keep their place and the list its scroll position."""
         same = [r.name for r in rows] == [r.name for r in self.rows]
@@ -188,9 +192,14 @@ class WorldsPanel(Panel):
 
     def show_frame(self, frame: Frame) -> None:
         """Take the rows of a frame, if it has any."""
-        if frame.differences:
-            self.model.show(frame.differences)
-            self._tell()
+        if not frame.differences:
+            return
+        before = self.model.parting()
+        self.model.show(frame.differences)
+        if self.model.first >= 0 and self.model.parting() != before:
+            middle = QAbstractItemView.ScrollHint.PositionAtCenter
+            self.view.scrollTo(self.model.index(self.model.first), middle)
+        self._tell()
 
     def clear(self) -> None:
         """Another network: nothing is compared yet."""

@@ -189,6 +189,29 @@ def test_the_table_marks_the_first_layer_apart(qtbot: Any) -> None:
     assert panel.model.rowCount() == 0
 
 
+def test_the_list_goes_to_where_both_part(qtbot: Any) -> None:
+    panel = WorldsPanel()
+    qtbot.addWidget(panel)
+    panel.resize(500, 400)
+    with qtbot.waitExposed(panel):
+        panel.show()
+
+    def seen(i: int) -> bool:
+        area = panel.view.viewport().rect()
+        return area.contains(panel.view.visualRect(panel.model.index(i)))
+
+    def rows(first: int) -> tuple[LayerDifference, ...]:
+        return tuple(_apart(i, 1e-3, parted=i >= first) for i in range(100))
+
+    panel.show_frame(Frame(1, 0, 0, differences=rows(80)))
+    qtbot.waitUntil(lambda: seen(80))
+    panel.view.scrollToTop()
+    panel.show_frame(Frame(2, 0, 0, differences=rows(80)))  # the same: the list stays
+    assert seen(0)
+    panel.show_frame(Frame(3, 0, 0, differences=rows(50)))
+    qtbot.waitUntil(lambda: seen(50))
+
+
 def test_the_bar_is_logarithmic() -> None:
     assert bar_share(0.0) == bar_share(1e-9) == bar_share(math.nan) == 0.0
     assert bar_share(1e-4) == pytest.approx(0.5)
