@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import statistics
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from explorer.core.tensor_files import size_text
 from explorer.engine import EngineError
@@ -119,25 +120,33 @@ def _typical(work: Any, device: torch.device, repeats: int = 7) -> float:
     return max(statistics.median(times[1:]), 1e-9)
 
 
-_SIZED = {"empty", "zeros", "ones", "full", "rand", "randn", "empty_strided"}
+_SIZED = {"empty", "zeros", "ones", "full", "rand", "randn"}
 
 
-class _Guard(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuses a tensor that does not fit before the system gives memory that it does not have."""
+class _Guard(TorchFunctionMode):
+    """Refuses a tensor that does not fit before the system gives memory that it does not have.
 
-    def __torch_dispatch__(
+    At the level of Python calls, which is where layers make their weights: a mode below it would
+    be seen by torch.jit.trace.
+    """
+
+    def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func.overloadpacket.__name__ in _SIZED and args and isinstance(args[0], (list, tuple)):
-            count = 1
-            for n in args[0]:
-                count *= int(n)
+        if getattr(func, "__name__", "") in _SIZED:
+            shape = _asked_for(args or (kwargs.get("size", ()),))
             dtype = kwargs.get("dtype") or torch.get_default_dtype()
-            device = torch.device(kwargs.get("device") or "cpu")
-            if device.type != "meta" and count * dtype.itemsize >= LARGE:
-                _refuse(args[0], count * dtype.itemsize, device)
+            device = torch.device(kwargs.get("device") or torch.get_default_device())
+            if device.type != "meta" and math.prod(shape) * dtype.itemsize >= LARGE:
+                _refuse(shape, math.prod(shape) * dtype.itemsize, device)
         return func(*args, **kwargs)
+
+
+def _asked_for(args: Any) -> tuple[int, ...]:
+    """The shape in the arguments of ``torch.empty`` and its like."""
+    shape = args[0] if args and isinstance(args[0], (tuple, list)) else args
+    return tuple(n for n in shape if isinstance(n, int))
 
 
 def _refuse(shape: Any, size: int, device: torch.device) -> None:
@@ -152,5 +161,5 @@ def _refuse(shape: Any, size: int, device: torch.device) -> None:
 @contextmanager
 def within_memory() -> Iterator[None]:
     """While a network is made: an EngineError in place of a machine that stands still."""
-    with _Guard():  # type: ignore[no-untyped-call]
+    with _Guard():
         yield

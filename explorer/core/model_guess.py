@@ -36,8 +36,11 @@ def from_signature(signature: Signature, guess: Sequence[Wanted] = ()) -> tuple[
     """What a program says of its inputs; a shape of four sizes is a picture, whole numbers in two
     are tokens."""
     found = []
-    rows = zip(signature.names, signature.shapes, signature.dtypes, signature.keywords, strict=True)
-    for name, shape, dtype, keyword in rows:
+    rows = zip(
+        signature.names, signature.shapes, signature.dtypes, signature.keywords, signature.ids,
+        strict=True,
+    )  # fmt: skip
+    for name, shape, dtype, keyword, ids in rows:
         whole = dtype is not None and not dtype.is_floating_point
         why = "the program's own signature"
         base = Wanted(name, "noise", shape or (), keyword, dtype=dtype, why=why)
@@ -49,7 +52,7 @@ def from_signature(signature: Signature, guess: Sequence[Wanted] = ()) -> tuple[
             layout = "NHWC" if last else "NCHW"
             base = replace(base, kind="image", shape=(n, c, h, w), layout=layout)
         elif whole and len(shape) == 2:
-            base = replace(base, kind="tokens")
+            base = replace(base, kind="tokens", ids=ids)
         elif whole:
             base = replace(base, kind="value" if len(shape) < 2 else "zeros")
         found.append(base)

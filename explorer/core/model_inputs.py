@@ -233,9 +233,14 @@ def picture(
 ) -> tuple[Any, Affine, tuple[int, int]]:
     """A picture (H, W, 3) as the network wants it, where it lies, and its (height, width)."""
     n, channels, height, width = dressing.picture_shape(want)
-    x, affine = prepare(pixels, Preprocess((height, width), dressing.fit), device)
-    x = with_channels(x, channels, dressing.extra)
-    x = (x - _column(dressing.mean, channels, x)) / _column(dressing.std, channels, x)
+    how = Preprocess((height, width), dressing.fit)
+    if channels == 3:  # the way of every engine, which a proof can repeat
+        mean, std = (_cycled(v, 3) for v in (dressing.mean, dressing.std))
+        x, affine = prepare(pixels, replace(how, mean=mean, std=std), device)
+    else:
+        x, affine = prepare(pixels, how, device)
+        x = with_channels(x, channels, dressing.extra)
+        x = (x - _column(dressing.mean, channels, x)) / _column(dressing.std, channels, x)
     kind = dressing.dtype or want.dtype or dtype
     if not kind.is_floating_point and tuple(dressing.std) != NORMALISE["0 to 255"][1]:
         x = 255 * (x * _column(dressing.std, channels, x) + _column(dressing.mean, channels, x))
@@ -271,8 +276,12 @@ def _column(values: Sequence[float], channels: int, like: Tensor) -> Tensor:
     """One value a channel: the mean of all for a grey picture, else each in turn again."""
     if channels == 1:
         values = [sum(values) / len(values)]
-    row = [values[i % len(values)] for i in range(channels)]
+    row = _cycled(values, channels)
     return torch.tensor(row, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+
+
+def _cycled(values: Sequence[float], count: int) -> tuple[float, ...]:
+    return tuple(values[i % len(values)] for i in range(count))
 
 
 def numbers_of(text: str) -> list[int] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import textwrap
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,7 +124,8 @@ class Rehearsal:
                 warnings.simplefilter("ignore")  # of graphs that hold fake tensors themselves
                 self._copy = copy.deepcopy(network, memo)
         except Exception as error:
-            raise Unpredictable(f"it cannot be copied ({line_of(error)})") from error
+            why = textwrap.shorten(line_of(error), 100, placeholder=" …")
+            raise Unpredictable(f"it cannot be copied ({why})") from error
         self._known = {t.untyped_storage()._cdata for t in kept}
         for name, module in self._copy.named_modules():
             module.register_forward_pre_hook(self._entering(name, pause))

@@ -18,12 +18,14 @@ from explorer.engine import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One input after the other: name, shape (None: any) and type; shapes may be unknown."""
+    """One input after the other: name, shape (None: any), type, whether it is passed by name, and
+    how many token ids there are (0: not known, or no tokens); shapes may be unknown."""
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int | None, ...] | None, ...]
     dtypes: tuple[torch.dtype | None, ...]
     keywords: tuple[bool, ...]
+    ids: tuple[int, ...]
 
 
 def opened_program(path: Path) -> nn.Module:
@@ -63,7 +65,18 @@ def _exported(program: Any) -> Signature:
         tuple(_shape_of(v) for v in found),
         tuple(v.dtype if isinstance(v, Tensor) else None for v in found),
         tuple(i >= first for i in range(len(names))),
+        tuple(_vocabulary(program, name) for name in names),
     )
+
+
+def _vocabulary(program: Any, name: str) -> int:
+    """Rows of the smallest table in which an input is looked up."""
+    rows = [
+        node.args[0].meta["val"].shape[0]
+        for node in program.graph.nodes
+        if node.target is torch.ops.aten.embedding.default and node.args[1].name == name
+    ]
+    return int(min(rows, default=0))
 
 
 def _shape_of(value: Any) -> tuple[int | None, ...] | None:

@@ -23,7 +23,7 @@ from explorer.core.model_inputs import (
 )
 from explorer.core.model_row import own_row
 from explorer.core.session import EngineFailed, Session
-from explorer.engine import EngineError
+from explorer.engine import EngineError, prepare, prepared_from
 from explorer.inputs import ImageInput, TextInput
 from explorer.kinds import Artefact, FeatureMaps, Text
 
@@ -377,3 +377,47 @@ def test_a_rehearsal_of_guesses_changes_nothing_in_the_network(tmp_path: Path) -
     given(session)
     assert type(session.network.grid) is Tensor
     assert isinstance(session.network, nn.Module)
+
+
+def test_an_ordinary_picture_goes_in_by_the_way_that_a_proof_repeats(tmp_path: Path) -> None:
+    session = opened(tmp_path, "model = nn.Conv2d(3, 2, 3)", size=16)
+    args, _, _ = given(session)
+    made = prepared_from(args[0])
+    assert made is not None
+    pixels, how = made
+    again, _ = prepare(pixels, how)
+    assert torch.equal(again, args[0])
+
+
+# -- what a program says of itself
+
+
+class Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.embed = nn.Conv2d(3, 4, 3), nn.Embedding(30, 4)
+
+    def forward(self, x: Tensor, ids: Tensor, *, scale: Tensor) -> Tensor:
+        return self.conv(x).mean((2, 3)) * scale + self.embed(ids).mean(1)
+
+
+def test_a_program_says_its_inputs_itself(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Several().eval()
+    x, ids, scale = torch.rand(2, 3, 18, 26), torch.zeros(2, 5, dtype=torch.int64), torch.ones(4)
+    program = torch.export.export(network, (x, ids), {"scale": scale})
+    torch.export.save(program, tmp_path / "several.pt2")
+    row, knobs = own_row(str(tmp_path / "several.pt2"))
+    session = Session(row, device="cpu", params=knobs)
+    session.statistics_every = 0.0
+    session.open()
+    assert session.row.inputs == {"image": "image", "text": "text"}
+    args, kwargs, shown = given(session)
+    assert shapes(args) == [(2, 3, 18, 26), (2, 5)]
+    assert args[1].tolist() == [[n % 30 for n in b"the c"]] * 2  # its table has 30 rows
+    assert {n: tuple(v.shape) for n, v in kwargs.items()} == {"scale": (4,)}
+    scores = shown["output/result"]
+    assert scores.note.startswith("sample 0 of 2")
+    said = shown["input/model"]
+    assert isinstance(said, Text)
+    assert "(the program's own signature)" in said.text

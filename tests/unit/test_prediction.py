@@ -245,3 +245,21 @@ def test_the_figures_stand_beside_the_input_and_follow_its_size(tmp_path: Path) 
         (frame,) = list(session.run(inputs))
         (said,) = [a for a in frame.artefacts if isinstance(a, Text)]
         assert f"({flops})" in said.text  # 2 · 3 · 8 a pixel
+
+
+def test_what_a_factory_traces_or_exports_is_not_disturbed(tmp_path: Path) -> None:
+    body = (
+        "x = torch.zeros(1, 3, 16, 16)\n"
+        "def traced():\n    return torch.jit.trace(nn.Conv2d(3, 4, 3), x)\n"
+        "def exported():\n"
+        "    program = torch.export.export(nn.Sequential(nn.Conv2d(3, 4, 3)).eval(), (x,))\n"
+        "    return torch.export.unflatten(program)\n"
+    )
+    path = tmp_path / "net.py"
+    path.write_text(f"import torch\nfrom torch import nn\n{body}", encoding="utf-8")
+    for name in ("traced", "exported"):
+        row, knobs = own_row(f"{path}:{name}")
+        session = Session(row, device="cpu", params={**knobs, "size": 16})
+        session.open()
+        (frame,) = list(session.run(dict(sample_inputs(session.row))))
+        assert any(a.name == "output/result" for a in frame.artefacts)
