@@ -175,6 +175,8 @@ def _layers(args: argparse.Namespace) -> int:
     for _ in session.run(inputs, steps=1):
         break
     layers = session.layers()
+    for remark in () if sys.stderr.isatty() else session.engine.remarks:  # else said already
+        print(f"layerscope: {remark}", file=sys.stderr)
     if args.json:
         print(json.dumps([_layer_entry(layer) for layer in layers], indent=2))
         return OK
