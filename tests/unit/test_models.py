@@ -212,6 +212,22 @@ def test_the_shown_scores_are_the_largest_outputs_in_order(tmp_path: Path) -> No
     assert list(scores.labels) == [f"#{i}" for i in order.tolist()]
 
 
+def test_another_look_at_the_outputs_does_not_run_the_network(tmp_path: Path) -> None:
+    made = session(saved(tmp_path, returning("torch.cat([maps, maps + 1])")), size=16)
+    list(made.run(dict(sample_inputs(made.row))))
+    made.network.register_forward_pre_hook(lambda _m, _x: pytest.fail("the network ran"))
+    assert made.set_params({"sample": 1}) == "again"
+    (frame,) = list(made.again())
+    (second,) = [a for a in frame.artefacts if isinstance(a, FeatureMaps)]
+    made.set_params({"sample": 0})
+    (frame,) = list(made.again())
+    (first,) = [a for a in frame.artefacts if isinstance(a, FeatureMaps)]
+    np.testing.assert_array_equal(second.maps, first.maps + 1)
+    made.set_params({"show": "matrix"})
+    (frame,) = list(made.again())
+    assert any(isinstance(a, Matrix) for a in frame.artefacts)
+
+
 def test_a_result_without_a_tensor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="returned str, in which there is no tensor"):
         shown(saved(tmp_path, returning("'nothing'")), size=32)
