@@ -67,9 +67,9 @@ class LookingBack(QObject):
         panel = window.centre.panel(point)
         if panel is not None:
             panel.select(best.unit)
-        window.say(
-            f"Unit {best.unit} jumped at step {position + 1} of {len(timeline)}, "
-            f"{best.size:.1f} × its usual spread ({len(self._tried)} of {len(found)})"
+        window.say(  # which step it is, the track says
+            f"Unit {best.unit} jumped {best.size:.1f} × its spread "
+            f"({len(self._tried)} of {len(found)})"
         )
 
     def looked_at(self, position: int) -> None:

@@ -64,7 +64,9 @@ def test_a_jump_is_found_for_any_unit_and_for_the_selected_one(window: Any) -> N
     play(window, 30, jump=17)
     command(window, "find-jump")
     assert window.playing.scrubbed == 17
-    assert "Unit 5 jumped at step 18 of 30" in window.status_bar.message.text()
+    window._grow_timeline()
+    assert window.timeline.words() == "step 18 of 30"
+    assert "Unit 5 jumped" in window.status_bar.message.text()
     assert window.centre.panel().selected == 5
     command(window, "find-jump")
     assert window.playing.scrubbed != 17  # the next largest, of any unit still
