@@ -51,3 +51,15 @@ def layers_of(tree: Sequence[Layer], seen: Mapping[str, Seen]) -> list[Layer]:
         called = (note is not None) if seen and row.runs else None
         rows.append(replace(row, shape=shape, called=called, calls=calls))
     return rows
+
+
+def innermost(layers: Sequence[Layer]) -> list[Layer]:
+    """Modules that ran (or may run) and inside which no other did: what a pass is made of.
+
+    Attention modules, for one, use their children's weights and never call them.
+    """
+    running = {layer.name for layer in layers if layer.called is not False}
+    outer = {
+        name.rsplit(".", depth)[0] for name in running for depth in range(1, name.count(".") + 1)
+    }
+    return [layer for layer in layers if layer.name in running - outer]

@@ -15,6 +15,7 @@ from explorer import params as knobs
 from explorer.core.differences import CAP, Comparison, Measure, first_parting
 from explorer.core.geometry import Place
 from explorer.core.instruments import Instrument, Reader, Scene, Taken
+from explorer.core.layers import innermost
 from explorer.core.media import read_input
 from explorer.core.model_row import is_own, own_row
 from explorer.core.precision import lower
@@ -207,12 +208,12 @@ def _slots(row: Row, wanted: tuple[tuple[str, str], ...]) -> list[tuple[str, str
 
 
 def readers_of(scene: Scene, read: Any) -> dict[str, Reader]:
-    """``read(name, module, out)`` for every module without children that may run."""
+    """``read(name, module, out)`` for every module in which no other runs."""
 
     def reader(name: str) -> Reader:
         return lambda module, out: read(name, module, out)
 
-    return {la.name: reader(la.name) for la in scene.layers if la.leaf and la.called is not False}
+    return {la.name: reader(la.name) for la in innermost(scene.layers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,9 @@ def compare(
     Raises:
         as `open_world`; EngineFailed when one of both cannot run.
     """
+    if not first.capture.seen:  # which layers there are, only a run tells
+        for _ in first.run(inputs, steps=1):
+            continue
     pair = Pair(world, cap)
     watch = _First(pair)
     first.instruments.put(watch, _NoParams(), first.layers())

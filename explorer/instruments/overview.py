@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from explorer.colours import index_of, limits_for
 from explorer.core.capture import first_tensor
 from explorer.core.instruments import Instrument, Reader, Scene
-from explorer.core.layers import Layer
+from explorer.core.layers import Layer, innermost
 from explorer.core.schedule import Schedule
 from explorer.core.thumbnails import Reduced, channels_of, histogram, pooled, reduce_layer, transfer
 from explorer.params import knob
@@ -42,7 +42,7 @@ class OverviewParams:
     units: int = knob(8, low=1, high=32, help="maps of each layer, the strongest ones")
     side: int = knob(32, low=16, high=64, step=8, unit="px", help="side of a small map")
     layers: str = knob(
-        "leaves", choices=("leaves", "all"), help="modules without children, or blocks too"
+        "leaves", choices=("leaves", "all"), help="modules in which no other runs, or blocks too"
     )
 
 
@@ -175,7 +175,7 @@ class Overview(Instrument[OverviewParams]):
             return
         self._layers, self._which = scene.layers, params.layers
         called = [la for la in scene.layers if la.called is not False]
-        wanted = [la for la in called if la.leaf or params.layers == "all"]
+        wanted = called if params.layers == "all" else innermost(scene.layers)
         self._expected = {la.name: la.calls for la in wanted}
         self.schedule.fit(self._expected)
 

@@ -15,7 +15,7 @@ from torch import nn
 from explorer.core import registry
 from explorer.core.capture import hook_count
 from explorer.core.instruments import Scene
-from explorer.core.layers import tree_of
+from explorer.core.layers import Layer, innermost, tree_of
 from explorer.core.media import sample_inputs
 from explorer.core.session import Session
 from explorer.core.thumbnails import SAMPLE, by_unit
@@ -267,6 +267,17 @@ def test_of_several_calls_the_last_one_is_shown_also_when_they_become_fewer() ->
     assert (row.mean, row.calls) == (1.0, 2)
     network.times = 3
     assert stand(torch.zeros(1, 4))["act"].mean == 3.0
+
+
+def test_attention_is_a_layer_though_it_has_a_child_that_it_never_calls() -> None:
+    def layer(name: str, *, called: bool | None) -> Layer:
+        return Layer(name, "M", 0, None, name.count("."), leaf=False, called=called)
+
+    names = {"enc": True, "enc.attn": True, "enc.attn.out_proj": False, "enc.norm": True, "a": True}
+    found = innermost([layer(name, called=called) for name, called in names.items()])
+    assert [la.name for la in found] == ["enc.attn", "enc.norm", "a"]
+    before = innermost([layer(name, called=None) for name in names])  # nothing has run yet
+    assert [la.name for la in before] == ["enc.attn.out_proj", "enc.norm", "a"]
 
 
 def test_units_are_the_axis_that_the_layer_says() -> None:

@@ -372,3 +372,33 @@ def test_a_world_that_cannot_be_opened_is_told_and_the_run_goes_on(session: Sess
     assert "there is no such file" in text.text
     assert not last.differences
     assert any(a.group == "prediction" for a in last.artefacts)
+
+
+def test_a_transformer_of_ones_own_is_compared_attention_included(tmp_path: Path) -> None:
+    from explorer.core.model_row import own_row
+
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        torch.manual_seed(0)\n"
+        "        self.patch = nn.Conv2d(3, 16, 32, 32)\n"
+        "        self.token = nn.Parameter(torch.zeros(1, 1, 16))\n"
+        "        self.block = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)\n"
+        "        self.head = nn.Linear(16, 5)\n"
+        "    def forward(self, x):\n"
+        "        t = self.patch(x).flatten(2).mT\n"
+        "        t = torch.cat([self.token.expand(len(x), -1, -1), t], 1)\n"
+        "        return {'logits': self.head(self.block(t)[:, 0])}\n"
+    )
+    row, values = own_row(f"{tmp_path / 'net.py'}:Net")
+    session = Session(row, params=values)
+    session.open()
+    pair = compare(session, sample_inputs(row), World(precision="bfloat16"))
+    rows = {r.name: r for r in pair.comparison.rows(0.1)}
+    assert {"patch", "block.self_attn", "block.linear1", "head"} <= set(rows)
+    assert all(1e-4 < r.relative < 0.1 and r.cosine > 0.99 for r in rows.values())
+    pair.close()
+    session.close()
