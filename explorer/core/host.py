@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from explorer.core.tensor_files import sha256_of
 from explorer.core.weights import LoadedWeights, WeightStore
 from explorer.engine import Cancelled
 from explorer.inputs import ImageInput
@@ -41,6 +42,12 @@ class SessionHost:
         if loaded.provenance != "data":
             self.sources[name] = loaded
         return loaded.tensors
+
+    def note_file(self, path: Path) -> None:
+        """Note a person's own file, with its hash, as where this network comes from."""
+        if path.is_file():
+            found = LoadedWeights({}, f"your file {path.name}", sha256_of(path), "your own", "")
+            self.sources[path.name] = found
 
     def has_weights(self, name: str) -> bool:
         """Whether they are here already."""

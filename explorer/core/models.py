@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from explorer.core.capacity import free_memory, speed
 from explorer.core.devices import is_out_of_memory
 from explorer.core.failures import EngineFailed
+from explorer.core.host import SessionHost
 from explorer.core.model_files import open_model, signature_of
 from explorer.core.model_guess import dtype_of, from_signature, guess, guesses
 from explorer.core.model_inputs import (
@@ -34,6 +36,7 @@ from explorer.core.model_inputs import (
     written,
 )
 from explorer.core.model_outputs import SHOW, Reading, outputs
+from explorer.core.model_row import parts
 from explorer.core.prediction import (
     Misfit,
     Needs,
@@ -140,11 +143,14 @@ class OwnModel(Engine[OwnParams]):
     )  # fmt: skip
 
     provenance = "your own model"
+    host: SessionHost
 
     def build(self, params: OwnParams) -> nn.Module:
         """Open the network, its code runs here; then find out what it takes and needs."""
         self.host.progress("Opening the network")
         network, remarks = hookable(open_model(params.model, params.weights))
+        for name in filter(None, (parts(params.model)[0], params.weights)):
+            self.host.note_file(Path(name))
         network.eval()
         self.wanted: tuple[Wanted, ...] = ()
         self._needs: Needs | None = None

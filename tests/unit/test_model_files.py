@@ -3,6 +3,7 @@ run."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -101,6 +102,17 @@ def test_weights_in_a_named_network_give_its_outputs(
     x, scores, _ = result(opened(str(tmp_path / "w.pt"), code))
     with torch.no_grad():
         np.testing.assert_array_equal(scores, trained(x)[0].numpy())
+
+
+def test_the_record_holds_the_hashes_of_both_files(code: str, trained: Net, tmp_path: Path) -> None:
+    torch.save(trained.state_dict(), tmp_path / "w.pt")
+    session = opened(str(tmp_path / "w.pt"), code)
+    record = session.record()["weights"]
+    assert {name: row["sha256"] for name, row in record.items()} == {
+        name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        for name in ("net.py", "w.pt")
+    }
+    assert session.provenance == "your own model"
 
 
 def test_safetensors_with_a_shared_tensor_saved_once(tmp_path: Path) -> None:
