@@ -121,12 +121,15 @@ class Engine(Generic[P]):
         warm_up: frames to run before a sought frame, to fill the memory.
         random: the output depends on random numbers beyond ``seed`` knobs.
         optimises: ``run`` is an optimisation, step by step, until stopped.
+        replays: a part of the network whose output is known need not run again below an edit; False
+            where the engine looks into parts while they run.
     """
 
     Params: ClassVar[type[Any]]
     emits: ClassVar[tuple[type[Artefact], ...]] = ()
     warm_up: ClassVar[int] = 0
     optimises: ClassVar[bool] = False
+    replays: ClassVar[bool] = True
 
     host: Host
     network: nn.Module

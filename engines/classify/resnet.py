@@ -78,6 +78,7 @@ class ResNets(Engine[ResNetParams]):
 
     Params: ClassVar[type[Any]] = ResNetParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, FeatureMaps, Curve, Matrix)
+    replays: ClassVar[bool] = False  # the paths of each block are measured while it runs
 
     network: DigitNet | ResNet
 

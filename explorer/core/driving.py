@@ -15,6 +15,7 @@ from explorer.core.devices import Turn
 from explorer.core.failures import EngineFailed, failure_of
 from explorer.core.framing import Batch, render_artefact, sealed
 from explorer.core.instruments import Scene, Taken
+from explorer.core.surgery import NOT_FINITE
 from explorer.engine import Cancelled, EndOfStep
 from explorer.kinds import Artefact, FeatureMaps
 from explorer.views import Edit, Frame, LayerDifference, LayerRow, LayerStatistics, Rendered
@@ -184,10 +185,13 @@ class Driver:
         session = self._session
         failure = failure_of(error, session.row.name, session.device, session.capture)
         edits = [edit.text() for edit in session.edits if edit.on]
-        if edits and isinstance(failure, EngineFailed):
-            words = f"{failure}; with the edit {edits[-1]} in force: switch it off"
-            failure = EngineFailed(words, failure.traceback, memory=failure.memory)
-        return failure
+        if not edits or not isinstance(failure, EngineFailed):
+            return failure
+        words = f"{failure}; with the edit {edits[-1]} in force: switch it off"
+        far = next((n for n in session.capture.edit_notes() if n.endswith(NOT_FINITE)), "")
+        if far and not failure.memory:
+            words = f"{session.row.name}: {far}, and it cannot go on with them; switch the edit off"
+        return EngineFailed(words, failure.traceback, memory=failure.memory)
 
     def _late(self, frame: int) -> tuple[Rendered, ...]:
         """Pictures of what ran after the last yield."""

@@ -87,7 +87,8 @@ class Passes:
 
         points = (*(v.point for v in session.views), *session.instruments.points)
         # The first sweep of all modules wants them all to run.
-        same = key if past.plain_before is past.before and driver.swept else None
+        may = session.engine.replays and driver.swept and past.plain_before is past.before
+        same = key if may else None
         generator = session.engine.run(inputs, session.params, past.before)
         with self._below.replayed(same, session.edits, points) as driver.replayed:
             yield from driver.drive(generator, past.frame, steps, done)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from explorer.editing import Edit, Mask
 
+NOT_FINITE = "that are not finite"
+
 
 @dataclass(slots=True)
 class _Held:
@@ -61,7 +63,7 @@ class Surgery:
         """What went wrong with edits in this run, a line each."""
         for edit, after, before in self._finite:
             if not bool(after) and bool(before):
-                self._note(edit, f"makes values of {edit.point} that are not finite")
+                self._note(edit, f"makes values of {edit.point} {NOT_FINITE}")
         self._finite.clear()
         return tuple(self._notes)
 
@@ -159,6 +161,8 @@ def apply_edit(maps: Tensor, edit: Edit, held: Tensor | None = None) -> None:
     inside = (slice(None), slice(None), slice(top, bottom), slice(left, right))
     here = maps[inside]
     old = here[:, units]
+    if old.requires_grad:
+        old = old.clone()  # a view that a gradient needs must not be written over
     new = _changed(old, edit, None if held is None else held[inside][:, units])
     if edit.mask is not None:
         mask = painted(edit.mask, *maps.shape[2:])[top:bottom, left:right].to(maps.device)

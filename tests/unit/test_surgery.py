@@ -265,13 +265,22 @@ def test_an_edit_is_not_blamed_for_what_was_not_finite_before(network: Net) -> N
     assert capture.edit_notes() == ()
 
 
-def test_gradients_flow_through_an_edit_as_through_the_change(network: Net) -> None:
+@pytest.mark.parametrize(
+    ("edit", "change"),
+    [
+        (Edit("block", (3, 4), "scale", 2.0, region=(0, 3, 0, END)),
+         put((ALL, [3, 4], slice(0, 3)), lambda y: 2 * y)),
+        (Edit("block", (), "clamp", 0.1, 0.5), lambda y: y.clamp(0.1, 0.5)),
+        (Edit("block", (), "scale", 3.0, mask=DISC_MASK), lambda y: torch.where(DISC, 3 * y, y)),
+    ],
+)  # fmt: skip
+def test_gradients_flow_through_an_edit_as_through_the_change(
+    network: Net, edit: Edit, change: Change
+) -> None:
     x = torch.randn(1, 3, 12, 12, requires_grad=True)
-    edit = Edit("block", (3, 4), "scale", 2.0, region=(0, 3, 0, END))
     capture = Capture(network, lambda: False)
     capture.install((), (edit,))
     (got,) = torch.autograd.grad(network(x)[0, 1], x)
     capture.remove()
-    hand = {"block": put((ALL, [3, 4], slice(0, 3)), lambda y: 2 * y)}
-    (truth,) = torch.autograd.grad(network.by_hand(x, hand)[0, 1], x)
+    (truth,) = torch.autograd.grad(network.by_hand(x, {"block": change})[0, 1], x)
     assert torch.allclose(got, truth, atol=1e-7)
