@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from explorer.core.media import sample_inputs
 from explorer.core.model_row import own_row
 from explorer.core.program import hookable
 from explorer.core.session import Session
-from explorer.engine import Cancelled
 from explorer.kinds import Artefact, FeatureMaps, Matrix, Scores, Text
 from explorer.views import Edit, View
 
@@ -463,54 +461,3 @@ def test_maps_with_channels_last_are_named_by_hand(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(np.delete(values, 3, 0), np.delete(wanted, 3, 0))
     (maps,) = [a for a in frame.artefacts if isinstance(a, FeatureMaps)]
     assert not maps.maps[3].any()
-
-
-# -- what never ends
-
-
-class Endless(nn.Module):
-    """Values decide that it goes on, so that no rehearsal can know."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 3, padding=1)
-        self.running = threading.Event()
-        self.calls = 0
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        raise TypeError("an event cannot be copied")
-
-    def forward(self, x: Tensor) -> Tensor:
-        while self.calls >= 0:
-            self.calls += 1
-            if self.calls > 3:
-                self.running.set()
-            x = self.conv(x)
-            if not self.armed:
-                return x
-        return x
-
-    armed = False
-
-
-def test_a_network_that_hangs_is_cancelled_at_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Endless().eval()
-    opened = session(network, monkeypatch)
-    assert any("cannot be predicted: it cannot be copied" in r for r in opened.engine.remarks)
-    network.calls = 0
-    network.running.clear()
-    network.armed = True
-
-    def stop() -> None:
-        network.running.wait(60)
-        opened.cancel()
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    with pytest.raises(Cancelled):
-        list(opened.run(dict(sample_inputs(opened.row))))
-    thread.join()
-    assert network.calls > 3
-    assert hook_count(network) == 0
-    network.armed = False
-    assert list(opened.run(dict(sample_inputs(opened.row))))[-1].last  # the session lives on
