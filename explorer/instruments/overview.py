@@ -23,7 +23,7 @@ from explorer.params import knob
 from explorer.views import GAP, LayerRow
 
 BINS = 48
-SHARE = 1 / 3  # of the pass, when no budget is set
+SHARE = 1 / 4  # of the pass, when no budget is set
 ROBUST = (0.01, 0.99)  # quantiles of the sample that the colours span
 
 
@@ -33,7 +33,7 @@ class OverviewParams:
 
     milliseconds: float = knob(
         0.0, low=0.0, high=200.0, step=1.0, unit="ms",
-        help="time a frame for the overview; 0 takes a third of the pass itself",
+        help="time a frame for the overview; 0 takes a quarter of the pass itself",
     )  # fmt: skip
     fps: float = knob(
         0.0, low=0.0, high=60.0, step=1.0, unit="frames/s",

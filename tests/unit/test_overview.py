@@ -302,10 +302,10 @@ def test_what_is_kept_of_a_layer_is_small_and_no_view_of_it() -> None:
     assert sum(sizes) < 64 * 1024  # of 4 MiB
 
 
-def test_the_budget_is_what_the_person_sets_or_a_third_of_the_pass() -> None:
+def test_the_budget_is_what_the_person_sets_or_a_quarter_of_the_pass() -> None:
     overview = Overview()
     overview._own = 30.0  # ms that the network took
-    assert overview.budget(OverviewParams()) == pytest.approx(10.0)
+    assert overview.budget(OverviewParams()) == pytest.approx(7.5)
     assert overview.budget(OverviewParams(milliseconds=4.0)) == 4.0
     assert overview.budget(OverviewParams(fps=25.0, milliseconds=4.0)) == pytest.approx(10.0)
     assert overview.budget(OverviewParams(fps=60.0)) == 0.0  # one layer a frame all the same
