@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from explorer.command_words import Command, UsageError
+from explorer import inspecting
+from explorer.command_words import Command, UsageError, settings
 
 EQUAL, NOT_EQUAL = 0, 1
 
@@ -64,7 +65,11 @@ def again(args: argparse.Namespace, session: Any, inputs: Any) -> dict[str, Any]
     """What run.json holds for ``verify``."""
     from explorer.core.verify import again as record
 
-    return record(session, inputs, steps=args.steps, frames=args.frames, every=args.every)
+    instruments, _ = inspecting.split(args.inspect, settings(args.set))
+    return record(
+        session, inputs, steps=args.steps, frames=args.frames, every=args.every,
+        instruments=instruments or None,
+    )  # fmt: skip
 
 
 def add_proofs(args: argparse.Namespace, record: dict[str, Any], session: Any, inputs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,11 +141,16 @@ class SessionFiles(QObject):
             self._with_consent(saved, None)
 
     def _with_consent(self, saved: SavedSession, path: Path | None) -> None:
-        if not saved.model:
-            self._apply(saved, path)
-            return
-        # A session file may come from a stranger: its code is asked for again, whoever made it.
-        self._window.cards.consent(Path(saved.model), partial(self._apply, saved, path))
+        """A session file may come from a stranger: its code is asked for again, whoever made it."""
+        self._ask_for(list(saved.code()), partial(self._apply, saved, path))
+
+    def _ask_for(self, code: list[str], done: Callable[[], None]) -> None:
+        """One question after the other for each program, then go on."""
+        if code:
+            more = partial(self._ask_for, code[1:], done)
+            self._window.cards.consent(Path(code[0]), more)
+        else:
+            done()
 
     def _check(self, saved: SavedSession) -> None:
         """Raise SessionFileError for an engine that is not here."""

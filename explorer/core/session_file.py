@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from explorer.core.atomic import atomic
+from explorer.core.model_row import is_own
 from explorer.editing import Edit, EditError, as_record, of_record
 from explorer.params import unknown
 
@@ -64,6 +65,12 @@ class SavedSession:
     instruments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     state: bytes = b""
     geometry: bytes = b""
+
+    def code(self) -> tuple[str, ...]:
+        """Whatever it names that would run as a program: its model, and those of instruments."""
+        others = (str(knobs.get("model") or "") for knobs in self.instruments.values())
+        named = [self.model, *(name for name in others if is_own(name))]  # else it is an engine
+        return tuple(dict.fromkeys(name for name in named if name))
 
     def words(self) -> str:
         """``classify on photo.jpg, 3 edits``, for a question."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from explorer.core.atomic import atomic
+from explorer.core.instruments import INSTRUMENTS
+from explorer.core.model_row import is_own
 from explorer.core.paths import assets
 from explorer.core.session_file import SavedInput
 from explorer.editing import EditError, as_record, of_record
@@ -70,8 +73,8 @@ def saved_input(value: Any) -> SavedInput:
     return SavedInput("file", str(Path(path).absolute()), sha256)
 
 
-def again(session: Any, inputs: Inputs, **how: int | None) -> dict[str, Any]:
-    """What `verify` needs to do the same once more: steps, frames and every are in ``how``."""
+def again(session: Any, inputs: Inputs, **how: Any) -> dict[str, Any]:
+    """What `verify` needs to do the same once more; ``how``: steps, frames, every, instruments."""
     import torch
 
     saved = {slot: saved_input(value) for slot, value in inputs.items()}
@@ -167,6 +170,7 @@ def _found(
 
     how = record["again"]
     row, values = _row(record, run_code=run_code)
+    instruments = _instruments(how, run_code=run_code)
     inputs = _inputs(row, how.get("inputs", {}), given)
     try:
         edits = tuple(of_record(edit) for edit in how.get("edits", ()))
@@ -180,6 +184,12 @@ def _found(
     session.timeline.on = False
     session.edits = edits
     session.views = tuple(View(str(point)) for point in how.get("capture", ()))
+    for name, knobs in instruments.items():
+        session.instruments.lay_on(name, knobs, session.layers())
+    if instruments:  # what they need is known after a first pass, as when the run was made
+        for _ in itertools.islice(session.play(inputs, frames=1), 1):
+            continue
+        session.reset_memory()
     if clip_of(inputs) is None:
         frames = session.run(inputs, steps=how.get("steps"))
     else:
@@ -187,12 +197,30 @@ def _found(
         frames = session.play(inputs, frames=how.get("frames"), every=every)
     found: dict[str, dict[str, str]] = {}
     shown: dict[str, Any] = {}
-    for frame in frames:
+    studies = [row.name for row in INSTRUMENTS if row.study and row.name in instruments]
+    later = (frame for name in studies for frame in session.study(name, session.inputs))
+    for frame in itertools.chain(frames, later):
         found |= {artefact.name: hashes(artefact) for artefact in frame.artefacts}
         shown |= {r.view.point: r for r in frame.rendered}
     for point, rendered in shown.items():
         found[f"capture/{point}"] = {"maps": digest(session.read(rendered.handle))}
     session.close()
+    return found
+
+
+def _instruments(how: Mapping[str, Any], *, run_code: bool) -> dict[str, dict[str, Any]]:
+    """The instruments that were laid on; one that runs another model's code wants consent too."""
+    known = {row.name for row in INSTRUMENTS}
+    found: dict[str, dict[str, Any]] = {}
+    for name, knobs in dict(how.get("instruments") or {}).items():
+        if name not in known or not isinstance(knobs, dict):
+            raise VerifyError(f"this run used the instrument {name!r}, which is not known here")
+        if is_own(str(knobs.get("model") or "")) and not run_code:
+            raise VerifyError(
+                f"{name} compared with {knobs['model']}; add --run-code to let it run, "
+                "if you trust it"
+            )
+        found[name] = dict(knobs)
     return found
 
 

@@ -179,6 +179,18 @@ def test_code_of_a_session_is_asked_for_again(window: Any, qtbot: Any, tmp_path:
     assert window.runner.asked.values[-1]["model"] == f"{model}:make"
 
 
+def test_code_of_an_instrument_is_asked_for_too(window: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mine.layerscope"
+    worlds = {"worlds": {"model": f"{tmp_path}/evil.py:make"}}
+    write(SavedSession("resnet", instruments=worlds), path)
+    window.session_files.open(path)
+    assert "Run the code in evil.py:make?" in card_text(window)
+    assert window.row.name == "classify"
+    assert window.instruments.names() == ()
+    press(window, "Do not")
+    assert window.row.name == "classify"
+
+
 def test_a_pasted_picture_has_no_place_in_a_session_and_that_is_said(
     window: Any, tmp_path: Path
 ) -> None:

@@ -191,3 +191,11 @@ def test_the_command_line_opens_a_session_and_refuses_what_is_none(
     assert main(["open", str(tmp_path / "none.layerscope")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert len(opened) == 2
+
+
+def test_all_code_is_named_and_engines_are_none() -> None:
+    instruments = {"worlds": {"model": "b.py:make"}, "gram": {"layer": "conv1"}}
+    assert SavedSession("model", model="a.py", instruments=instruments).code() == (
+        "a.py", "b.py:make",
+    )  # fmt: skip
+    assert SavedSession("vgg", instruments={"worlds": {"model": "resnet"}}).code() == ()

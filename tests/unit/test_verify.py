@@ -184,3 +184,20 @@ def test_a_run_over_a_clip_is_verified_too(tmp_path: Path) -> None:
     record["again"]["frames"] = 2
     change(out, **record)
     assert "differs" in {v.state for v in verify(out)}
+
+
+def test_instruments_are_verified_and_their_code_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["run", "resnet", "--out", str(out), "--inspect", "gram"]
+    assert main([*words, "--set", "gram.layer=layer2.0.conv1"]) == 0
+    found = list(verify(out))
+    assert {v.state for v in found} == {"equal"}
+    assert any(v.name.startswith("inspect-gram/") for v in found)
+    record = json.loads((out / "run.json").read_text())
+    record["again"]["instruments"] = {"worlds": {"model": f"{tmp_path}/evil.py:make"}}
+    change(out, **record)
+    capsys.readouterr()
+    assert main(["verify", str(out)]) == 2
+    assert "--run-code" in capsys.readouterr().err
