@@ -271,6 +271,7 @@ def prepared_from(x: Tensor) -> tuple[Pixels, Preprocess] | None:
 def resized(
     height: int, width: int, target: tuple[int, int] | None, how: Preprocess
 ) -> tuple[int, int]:
+    """(height, width) that a picture takes before it is cut or padded to ``target``."""
     if how.fit not in FITS:
         raise ValueError(f"Preprocess.fit is {how.fit!r}; it is one of {', '.join(FITS)}")
     if target is None:

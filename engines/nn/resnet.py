@@ -49,11 +49,6 @@ class Block(nn.Module):
         self.residual_scale = 1.0
         self.watch: Watch | None = None
 
-    @property
-    def always_runs(self) -> bool:
-        """While it is watched, what it returned earlier does not do: its inside is asked for."""
-        return self.watch is not None
-
     def branch(self, x: Tensor) -> Tensor:
         """F(x), without the last ReLU."""
         raise NotImplementedError

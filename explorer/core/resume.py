@@ -93,7 +93,7 @@ class Resume:
         names = self._replayable(key, [e for e in edits if e.on], points)
         patched = [self._modules[name] for name in names]
         for name, module in zip(names, patched, strict=True):
-            module.forward = self._player(name, module)
+            module.forward = self._player(name)
         try:
             yield names
         finally:
@@ -136,22 +136,12 @@ class Resume:
             and not any(point.startswith(name + ".") for point in points)
         )
 
-    def _player(self, name: str, module: nn.Module) -> Callable[..., Tensor]:
-        """A forward that gives, call after call, what was recorded.
-
-        A module that is ``always_runs`` (its engine watches what happens inside) computes it.
-        """
+    def _player(self, name: str) -> Callable[..., Tensor]:
+        """A forward that gives, call after call, what was recorded."""
         outputs = iter(() if self._recording is None else self._recording.outputs[name])
-        copied = name in self._copied
-
-        def play(*args: Any, **kwargs: Any) -> Tensor:
-            recorded = next(outputs)
-            if getattr(module, "always_runs", False):
-                computed: Tensor = type(module).forward(module, *args, **kwargs)
-                return computed
-            return recorded.clone() if copied else recorded
-
-        return play
+        if name in self._copied:
+            return lambda *args, **kwargs: next(outputs).clone()
+        return lambda *args, **kwargs: next(outputs)
 
 
 def _blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
