@@ -11,6 +11,7 @@ from explorer.views import Frame, Handle
 
 if TYPE_CHECKING:
     from explorer.core.registry import Row
+    from explorer.core.session import Session
 
 FailureKind = Literal["input", "weights", "engine", "memory", "knob"]
 
@@ -62,6 +63,13 @@ class ReadValue:
     value: float | None
     array: Any = None
 
+    @classmethod
+    def at(cls, array: Any, handle: Handle, unit: int | None, y: int, x: int) -> ReadValue:
+        """The value at a place of ``array`` (..., H, W), or all of it for a place outside."""
+        inside = 0 <= y < array.shape[-2] and 0 <= x < array.shape[-1]
+        value = float(array[..., y, x]) if unit is not None and inside else None
+        return cls(handle, unit, y, x, value, None if inside else array)
+
 
 def merged(waiting: Frame, newer: Frame) -> Frame:
     """The newer frame, with what a waiting one of the same run showed and the newer does not.
@@ -88,6 +96,17 @@ def merged(waiting: Frame, newer: Frame) -> Frame:
         differences=newer.differences or waiting.differences,
         before=(*(a for a in waiting.before if a.name not in names), *newer.before),
     )
+
+
+def opened_of(session: Session, *, rebuilt: bool = False) -> Opened:
+    """What the window is told of a session that has just been opened or built anew."""
+    from explorer.engine import Engine
+
+    trains = type(session.engine).train is not Engine.train
+    return Opened(
+        session.row, session.layers(), type(session.params), session.params, session.provenance,
+        session.licences, str(session.device), trains, rebuilt,
+    )  # fmt: skip
 
 
 def failure_of(what: str, error: Exception) -> Failure:

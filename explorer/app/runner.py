@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QThread, Signal
 
-from explorer.app.reports import Failure, Laid, Opened, ReadValue, failure_of, merged
+from explorer.app.laying import Laying
+from explorer.app.mailbox import Mailbox
+from explorer.app.reports import Failure, ReadValue, failure_of, opened_of
 from explorer.core.timeline import Timeline
 from explorer.views import Edit, Frame, Handle, View
 
 if TYPE_CHECKING:
     from explorer.core.registry import Row
     from explorer.core.session import Session
-    from explorer.core.weights import WeightStore
     from explorer.inputs import Inputs
 
 
@@ -63,13 +64,11 @@ class Runner(QThread):
     def __init__(self, threads: int | None = None) -> None:
         super().__init__()
         self.timeline = Timeline()
-        self.dropped = 0
         self._threads = threads
         self._wake = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
         self._open_request: tuple[Row, Mapping[str, Any], str, int] | None = None
         self._source = _Source()
-        self._again = False
         self._due = False
         self._frozen = False
         self._visible: tuple[str, ...] = ()
@@ -82,12 +81,10 @@ class Runner(QThread):
         self._last_open: tuple[Row, Mapping[str, Any], str, int] | None = None
         self._fetching = threading.Event()
         self._session: Session | None = None
-        self._mail: Frame | None = None
-        self._mail_lock = threading.Lock()
+        self._mailbox = Mailbox()
         self._views: tuple[View, ...] = ()
         self._edits: tuple[Edit, ...] = ()
-        self._instruments: dict[str, dict[str, Any]] = {}
-        self._laying: dict[str, dict[str, Any] | None] = {}
+        self._laying = Laying()
 
     # -- requests (any thread)
 
@@ -145,17 +142,9 @@ class Runner(QThread):
             self._run_soon()
 
     def set_instrument(self, name: str, values: Mapping[str, Any] | None) -> None:
-        """Lay an instrument on whatever engine runs, or change its knobs; None takes it off.
-
-        Changes that come faster than they are served become one.
-        """
-        with self._wake:
-            waiting = bool(self._laying)
-            before = self._laying.get(name)
-            self._laying[name] = None if values is None else {**(before or {}), **values}
-            if not waiting:
-                self._jobs.append(self._lay)
-                self._wake.notify()
+        """Lay an instrument on whatever engine runs, or change its knobs; None takes it off."""
+        if self._laying.ask(name, values):
+            self._ask(self._lay)
 
     def set_visible(self, layers: tuple[str, ...]) -> None:
         """Which layers of the overview are on the screen; they are refreshed first."""
@@ -213,7 +202,7 @@ class Runner(QThread):
     def fetch_weights(self, name: str) -> None:
         """Download weights, then open the present engine again."""
         self._fetching.clear()
-        self._ask(lambda: self._fetch(name))
+        self._ask(lambda: self._bring(name))
 
     def with_session(self, job: Callable[[Session | None], None]) -> None:
         """Do something that wants torch and the open session, in this thread."""
@@ -221,7 +210,7 @@ class Runner(QThread):
 
     def import_weights(self, name: str, path: Path) -> None:
         """Take a person's own file for these weights, then open the present engine again."""
-        self._ask(lambda: self._import(name, path))
+        self._ask(lambda: self._bring(name, path))
 
     def cancel(self) -> None:
         """Stop what is running now; the window need not wait."""
@@ -238,11 +227,14 @@ class Runner(QThread):
         waits = bool(self._due or self._jobs or self._open_request)
         return waits or (self._busy and not self._paused)
 
+    @property
+    def dropped(self) -> int:
+        """Frames that the window was too slow for."""
+        return self._mailbox.dropped
+
     def take(self) -> Frame | None:
         """The newest whole frame, once."""
-        with self._mail_lock:
-            frame, self._mail = self._mail, None
-        return frame
+        return self._mailbox.take()
 
     def stop(self, wait_ms: int = 5000) -> bool:
         """End the thread; False when it did not end in time."""
@@ -257,8 +249,12 @@ class Runner(QThread):
 
     def run(self) -> None:
         """Load torch, then serve requests until asked to stop."""
+        # By default each of two threads waits 5 ms for the other's Python, at every operation.
+        sys.setswitchinterval(SWITCH)
         try:
-            self._load_torch()
+            from explorer.core.devices import set_up
+
+            self.torch_loaded.emit(set_up(self._threads))
             while not self._stopping:
                 self._serve()
         except Exception as error:  # noqa: BLE001 -- Qt would print and lose it
@@ -268,21 +264,6 @@ class Runner(QThread):
             if self._session is not None:
                 self._session.close()
                 self._session = None
-
-    def _load_torch(self) -> None:
-        # By default each of two threads waits 5 ms for the other's Python, at every operation.
-        sys.setswitchinterval(SWITCH)
-        import os
-
-        import torch
-
-        from explorer.core.devices import keep_freed_memory
-
-        keep_freed_memory()
-        count = self._threads or max(1, (os.cpu_count() or 2) - 1)
-        torch.set_num_threads(count)
-        device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
-        self.torch_loaded.emit(f"torch {torch.__version__} ({device})")
 
     def _serve(self) -> None:
         with self._wake:
@@ -329,22 +310,10 @@ class Runner(QThread):
         session.timeline = self.timeline
         session.on_progress = self._progress
         session.open()
-        for name, values in self._instruments.items():
-            session.instruments.lay_on(name, values, session.layers())
+        self._laying.lay_all(session)
         self._session = session
         self._views, self._edits = (), ()
-        self._announce(session, rebuilt=False)
-
-    def _announce(self, session: Session, *, rebuilt: bool) -> None:
-        from explorer.engine import Engine
-
-        self.opened.emit(
-            Opened(
-                session.row, session.layers(), type(session.params), session.params,
-                session.provenance, session.licences, str(session.device),
-                type(session.engine).train is not Engine.train, rebuilt,
-            )
-        )  # fmt: skip
+        self.opened.emit(opened_of(session))
 
     def _run_source(self) -> None:
         """One run: a picture, one frame of a clip, or a run of many steps."""
@@ -414,13 +383,8 @@ class Runner(QThread):
         return self._interrupt or self._stopping or self._due or self._open_request is not None
 
     def _post(self, frame: Frame) -> None:
-        with self._mail_lock:
-            waiting = self._mail
-            self._mail = frame if waiting is None else merged(waiting, frame)
-        if waiting is None:
+        if self._mailbox.post(frame):
             self.ready.emit()
-        elif frame.artefacts:
-            self.dropped += 1
 
     def _change_knobs(self, values: Mapping[str, Any]) -> None:
         session = self._session
@@ -429,7 +393,7 @@ class Runner(QThread):
         effect = session.set_params(values)
         if effect == "build":
             session.rebuild()
-            self._announce(session, rebuilt=True)
+            self.opened.emit(opened_of(session, rebuilt=True))
             self._due = True
         elif effect == "again" and not self._busy:
             self._deliver(session, session.again())
@@ -444,34 +408,18 @@ class Runner(QThread):
         wanted = tuple(v for v in views if v in self._views)
         if self._session is None or not wanted:
             return
-        frame = self._session.redraw(wanted)
-        if frame is not None:
-            self._post(frame)
-        elif self._busy or len(self.timeline):  # else the first run is still to come, and sees them
-            with self._wake:
-                self._run_soon()
+        self._post_or_run(self._session.redraw(wanted))
 
     def _lay(self) -> None:
         """Serve what was asked of instruments: from what is captured, else by one more run."""
-        with self._wake:
-            wanted, self._laying = self._laying, {}
         session = self._session
-        for name, values in wanted.items():
-            if values is None:
-                self._instruments.pop(name, None)
-                if session is not None:
-                    session.instruments.take_off(name)
-                continue
-            kept = {**self._instruments.get(name, {}), **values}
+        for laid in self._laying.serve(session):
+            self.laid.emit(laid)
             if session is not None:
-                session.instruments.lay_on(name, values, session.layers())
-                params = session.instruments.params(name)
-                self.laid.emit(Laid(name, type(params), params))
-                self._look(session, name)
-            self._instruments[name] = kept
+                self._post_or_run(session.look(laid.name))
 
-    def _look(self, session: Session, name: str) -> None:
-        frame = session.look(name)
+    def _post_or_run(self, frame: Frame | None) -> None:
+        """What could be drawn without the network; else one more run."""
         if frame is not None:
             self._post(frame)
         elif self._busy or len(self.timeline):  # else the first run is still to come, and sees them
@@ -506,26 +454,16 @@ class Runner(QThread):
             array = self._session.read(handle, unit)
         except (StaleHandle, IndexError):
             return  # a newer picture has come under the cursor; the next probe reads that
-        inside = 0 <= y < array.shape[-2] and 0 <= x < array.shape[-1]
-        value = float(array[..., y, x]) if unit is not None and inside else None
-        self.value_read.emit(ReadValue(handle, unit, y, x, value, None if inside else array))
+        self.value_read.emit(ReadValue.at(array, handle, unit, y, x))
 
-    def _fetch(self, name: str) -> None:
-        self._store().fetch(name, self._progress, self._fetching.is_set)
-        self._reopen(name)
+    def _bring(self, name: str, path: Path | None = None) -> None:
+        """Weights by download or from a person's own file; then the engine that wanted them."""
+        from explorer.core.weights import whole_store
 
-    def _import(self, name: str, path: Path) -> None:
-        self._store().import_file(name, path)
-        self._reopen(name)
-
-    def _store(self) -> WeightStore:
-        from explorer.core.registry import table
-        from explorer.core.weights import WeightStore
-
-        return WeightStore([w for row in table().values() for w in row.weights])
-
-    def _reopen(self, name: str) -> None:
-        """After weights came: open the engine that wanted them."""
+        if path is None:
+            whole_store().fetch(name, self._progress, self._fetching.is_set)
+        else:
+            whole_store().import_file(name, path)
         self.weights_ready.emit(name)
         if self._last_open is not None and name in {w.name for w in self._last_open[0].weights}:
             self._open_request = self._last_open

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,14 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EngineError(f"device {name!r} is not here; use --device cpu")
     return device
+
+
+def set_up(threads: int | None = None) -> str:
+    """Give torch its threads (one core is left to the window), and say what it runs on."""
+    keep_freed_memory()
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    return f"torch {torch.__version__} ({device})"
 
 
 def keep_freed_memory() -> bool:

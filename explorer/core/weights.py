@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from explorer.core import fetching
 from explorer.core.atomic import atomic
 from explorer.core.paths import assets, cache, data
-from explorer.core.registry import WeightsRow
+from explorer.core.registry import WeightsRow, table
 from explorer.core.tensor_files import (
     WeightsError,
     read_tensors,
@@ -342,3 +342,8 @@ def _misfits(
     wanted = {name: shape for name, shape in fingerprint.items() if not name.startswith("!")}
     got = {name: tuple(tensors[name].shape) for name in wanted if name in tensors}
     return mismatches(wanted, got) + [f"{n} is not expected" for n in absent if n in tensors]
+
+
+def whole_store() -> WeightStore:
+    """The store of all weights that any engine of the table may want."""
+    return WeightStore([w for row in table().values() for w in row.weights])
