@@ -297,6 +297,7 @@ class Runner(QThread):
             self._wake.notify()
 
     def _open(self, row: Row, values: Mapping[str, Any], device: str, seed: int) -> None:
+        from explorer.core.devices import settle_memory
         from explorer.core.session import Session
         from explorer.core.weights import WeightStore
 
@@ -313,6 +314,7 @@ class Runner(QThread):
         self._laying.lay_all(session)
         self._session = session
         self._views, self._edits = (), ()
+        settle_memory()
         self.opened.emit(opened_of(session))
 
     def _run_source(self) -> None:

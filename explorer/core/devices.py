@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -46,6 +47,17 @@ def set_up(threads: int | None = None) -> str:
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
     return f"torch {torch.__version__} ({device})"
+
+
+def settle_memory() -> None:
+    """Collect what is garbage now, and let later collections pass over what has stayed.
+
+    To walk through all that torch, a window and a network consist of takes 70 ms, for which every
+    thread stands still, some times a minute.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def keep_freed_memory() -> bool:
