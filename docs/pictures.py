@@ -23,6 +23,7 @@ import numpy.typing as npt
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
 ASSETS = HERE.parent / "assets"
+PLACES = {"assets": ASSETS.as_posix(), "examples": (HERE / "examples").as_posix()}
 WEIGHTS = ("vgg16-hed", "dcgan-faces")
 LIMIT = 300_000  # bytes of one picture
 EXACT = 64  # colours kept as they are: the planes, letters and lines of the window
@@ -57,6 +58,8 @@ SHOTS: dict[str, str] = {
     "--set pixel.cursor=200,120 --set pixel.layer=features.22 --size 1600x1000",
     "inspect-gram": "{assets}/chelsea.png --engine classify --inspect gram "
     "--set gram.layer=_blocks.10",
+    "inspect-session": "{examples}/study.layerscope --engine classify",
+    "inspect-keys": "--engine classify --do keys",
     "light": "{assets}/flower.jpg --engine classify --theme light",
 }
 """Arguments of `layerscope shot` by the name of the picture; 1440 x 900 unless it says so."""
@@ -66,7 +69,7 @@ Bytes = npt.NDArray[np.uint8]
 
 def command(name: str, out: Path) -> list[str]:
     """The words of the command line that makes a picture."""
-    return ["shot", str(out), *shlex.split(SHOTS[name].format(assets=ASSETS.as_posix()))]
+    return ["shot", str(out), *shlex.split(SHOTS[name].format(**PLACES))]
 
 
 def make(name: str) -> str:

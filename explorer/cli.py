@@ -401,6 +401,7 @@ def _shot(args: argparse.Namespace) -> int:
         arch=args.arch, theme=args.theme, layout=args.layout, values=values,
         capture=args.capture, instruments=instruments,
         edits=edits(args), steps=args.steps or 0, frame=args.frame, scrub=args.scrub, slots=given,
+        commands=args.do,
         device=args.device, seed=args.seed,
     )  # fmt: skip
     print(args.out)

@@ -151,6 +151,10 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     shot.add_argument("--steps", type=_count, metavar="N")
     shot.add_argument("--frame", type=int, metavar="N")
     shot.add_argument("--scrub", type=_count, metavar="N", help="look back at recorded step N")
+    shot.add_argument(
+        "--do", action="append", default=[], metavar="COMMAND",
+        help="a command of the window, given before the picture: keys, palette, ...",
+    )  # fmt: skip
     _settings_of(shot)
     _looking(shot)
 

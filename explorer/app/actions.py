@@ -231,6 +231,10 @@ class Commands(QObject):
         if isinstance(app, QApplication):
             app.focusChanged.connect(self._focus_moved)
 
+    def ids(self) -> list[str]:
+        """Every command that can be given."""
+        return list(self._actions)
+
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
 

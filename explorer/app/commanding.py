@@ -11,6 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QWidget
 
 from explorer.app.actions import LAYOUTS
+from explorer.app.layouts import PIXEL
 from explorer.app.docks import Dock
 from explorer.app.keys import KeysOverlay
 from explorer.app.palette import CommandPalette, Entry
@@ -116,7 +117,7 @@ class Commanding(QObject):
         menu = w.commands.menu("docks")
         menu.clear()
         menu.addActions([dock.toggleViewAction() for dock in docks])
-        offered = {row.layout for row in w.rows.values() if not row.problem}
+        offered = {row.layout for row in w.rows.values() if not row.problem} | {PIXEL}
         for layout, name in LAYOUTS.items():
             w.commands[name].setVisible(layout in offered)
 

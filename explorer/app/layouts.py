@@ -11,6 +11,7 @@ from explorer.app.settings import LAYOUT_VERSION, Layout
 if TYPE_CHECKING:
     from explorer.app.window import Window
 
+PIXEL = "pixel"  # the layout of the instrument of that name, which every engine offers
 LAST = ""  # the arrangement an engine was left in
 
 
@@ -79,14 +80,19 @@ class Layouts:
         self.arrange()
 
     def task(self, layout: str) -> None:
-        """A task layout: the first engine that offers it, in its first arrangement."""
+        """A task layout: the first engine that offers it, in its first arrangement.
+
+        One pixel through all layers can be had of every engine.
+        """
         window = self._window
         if window.row.layout == layout:
             self.reset()
             return
         offering = (r.name for r in window.rows.values() if r.layout == layout and not r.problem)
         name = next(offering, None)
-        if name is None:
+        if layout == PIXEL:
+            window.instruments.open(PIXEL)
+        elif name is None:
             window.say(f"No engine offers the layout {layout!r} yet")
         else:
             window.room.open(name)

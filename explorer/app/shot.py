@@ -49,6 +49,7 @@ def shot(
     steps: int = 0,
     frame: int | None = None,
     scrub: int | None = None,
+    commands: Sequence[str] = (),
     slots: Mapping[str, str] | None = None,
     instruments: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "auto",
@@ -65,6 +66,7 @@ def shot(
         values: knobs by name, typed or as text. ``capture``: layers to tick.
         steps: stop after so many steps of a run (0: when it ends, or after 20 s).
         frame: of a clip. ``scrub``: recorded step to look back at, counted from 1.
+        commands: of the window, by their ids ("keys", "palette"), given when all is at rest.
         instruments: docks to open, with their knobs; those with passes of their own are run.
         slots: what goes into a slot by its name: a path, or the text of a text slot.
         patience: seconds until it gives up.
@@ -102,6 +104,7 @@ def shot(
         waiting = _Waiting(window, asked, steps, frame, layout, slots or {}, instruments or {})
         try:
             waiting.scrub = scrub
+            waiting.commands = [_known(window, name) for name in commands]
             waiting.wait(patience)
             app.processEvents()
             write_png(window.grab().toImage(), out)
@@ -110,6 +113,13 @@ def shot(
             for thing in (waiting, window):
                 thing.deleteLater()
             app.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+
+def _known(window: Window, name: str) -> str:
+    ids = window.commands.ids()
+    if name not in ids:
+        raise ShotFailed(unknown("command", name, ids))
+    return name
 
 
 class _Waiting(QObject):
@@ -125,6 +135,7 @@ class _Waiting(QObject):
         self._instruments = dict(instruments)
         self._studies = [name for name in instruments if window.instruments.has_study(name)]
         self.scrub: int | None = None
+        self.commands: list[str] = []
         self._failure: Failure | None = None
         self._refusal = ""
         self._idle = False
@@ -229,6 +240,9 @@ class _Waiting(QObject):
         elif self.scrub is not None:
             self._window.playing.scrub(self.scrub - 1)
             self.scrub = None
+            self._quiet.start()
+        elif self.commands:
+            self._window.commands[self.commands.pop(0)].trigger()
             self._quiet.start()
         elif self._window.presenter.frame is not None:
             self._loop.quit()
