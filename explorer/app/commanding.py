@@ -11,9 +11,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QWidget
 
 from explorer.app.actions import LAYOUTS
-from explorer.app.layouts import PIXEL
 from explorer.app.docks import Dock
 from explorer.app.keys import KeysOverlay
+from explorer.app.layouts import PIXEL
 from explorer.app.palette import CommandPalette, Entry
 from explorer.app.rebinding import Rebinding
 from explorer.core.instruments import INSTRUMENTS
