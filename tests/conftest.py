@@ -122,6 +122,7 @@ def _alive(app: object) -> set[tuple[int, str]]:
         (id(w), f"widget {type(w).__name__} {w.objectName()!r}")
         for w in QApplication.topLevelWidgets()
     }
+    gc.unfreeze()  # what an open engine consists of is passed over by collections, and by this
     for thing in gc.get_objects():
         kind = type(thing)  # not isinstance: that would wake lazy proxies
         if issubclass(kind, QThread) and isValid(thing) and thing.isRunning():

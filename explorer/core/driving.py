@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Running = Generator[Artefact | EndOfStep, Any, Any]
 
 
+SELDOM = 250  # times what a sweep takes lie between two: 0.4 % of the time
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a generator is driven: with gradients on, and whether what passes is captured.
@@ -276,6 +279,6 @@ class Driver:
             return False
         if not self.swept:
             return True
-        # Seldom enough, too, that sweeps take a hundredth of the time where a pass is slow.
-        wait = max(session.statistics_every, 100 * capture.sweep_seconds)
+        # Seldom enough, too, that sweeps take no time to speak of where a pass is slow.
+        wait = max(session.statistics_every, SELDOM * capture.sweep_seconds)
         return bool(session.statistics_every) and time.monotonic() - self.swept >= wait
