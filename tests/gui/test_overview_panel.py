@@ -232,7 +232,7 @@ def test_the_overview_fills_and_leads_to_its_layers(real_window: Any, qtbot: Any
     qtbot.waitUntil(lambda: bool(dock.rows.visible()))
     qtbot.waitUntil(lambda: tuple(window.runner._visible) == dock.rows.visible())
     dock.close()
-    qtbot.waitUntil(lambda: "overview" not in window.runner._instruments)
+    qtbot.waitUntil(lambda: "overview" not in window.runner._session.instruments)
 
 
 def test_a_file_chosen_or_dropped_becomes_the_second_world(
