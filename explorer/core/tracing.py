@@ -127,7 +127,8 @@ def trace(
 
     Roots are the tensors that `explorer.engine.place` has marked as pictures; where there is none,
     the first tensor of real numbers that enters a module. They are followed whichever module the
-    pass calls, so engines need not call the network as a whole.
+    pass calls, so engines need not call the network as a whole. Calls that an engine makes without
+    gradients (style transfer, of what it aims at) are passed over.
 
     Args:
         run: makes the pass, for example ``lambda: network(x)``.
@@ -142,7 +143,7 @@ def trace(
     with watched, torch.enable_grad(), contextlib.suppress(_Reached):
         run()
     if found.value is None:
-        raise AttributionError(f"{target.point!r} was not called in this pass")
+        raise AttributionError(f"{target.point!r} was not called with gradients in this pass")
     return found
 
 
@@ -164,7 +165,7 @@ def _watched(
 
     def keep(module: nn.Module, args: Any, out: Any) -> Any:
         x = first_tensor(out)
-        if x is None:
+        if x is None or not torch.is_grad_enabled():
             return None
         # A copy to differentiate by, and one to go on with: an in-place ReLU may follow.
         found.kept = (x if x.requires_grad else x.detach().clone()).requires_grad_()
@@ -172,6 +173,8 @@ def _watched(
 
     def reach(module: nn.Module, args: Any, out: Any) -> None:
         nonlocal seen
+        if not torch.is_grad_enabled():
+            return
         if target.call in (-1, seen):
             found.value = target.value(out)
         seen += 1
@@ -205,6 +208,8 @@ class _Entry:
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if not torch.is_grad_enabled():
+            return None
         changed = False
 
         def enter(value: Any) -> Any:
