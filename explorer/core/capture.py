@@ -84,7 +84,6 @@ class Capture:
         self._sweep_handles: list[RemovableHandle] = []
         self.surgery = Surgery()
         self.channels_last: Callable[[str], bool] = lambda name: False  # maps are (N, H, W, C)
-        self._resized = False
         self._follow = True  # in this sweep, note where the cells of each map lie
         self._entered: list[tuple[int, ...]] = []
         self._followed: list[tuple[int, ...]] = []
@@ -170,19 +169,13 @@ class Capture:
                 self._followed = self._entered
             self.sweep_seconds += time.perf_counter() - begun
             return
+        self.seen = {}
         # An engine may have put another module in place of one.
-        self._follow = self._look_around() or not self._places or self._resized
-        self._resized = False
-        self.seen = {} if self._follow else {
-            name: note for name, note in self.seen.items() if name not in self._leaves
-        }  # fmt: skip
+        self._follow = self._look_around() or not self._places
         if self._follow:
             self._places = {}
         self._entered = []
-        # What a module of modules returns has the shape it had, while the inputs have theirs.
         for name, module in self.modules:
-            if name not in self._leaves and not self._follow:
-                continue
             hook = module.register_forward_hook(self._sweeper(name, leaf=name in self._leaves))
             self._sweep_handles.append(hook)
         self.sweep_seconds = time.perf_counter() - begun
@@ -384,7 +377,6 @@ class Capture:
         size, entry = tuple(x.shape), len(self._entered)
         self._entered.append(size)
         if entry >= len(self._followed) or self._followed[entry] != size:
-            self._resized = not self._follow  # all modules then, in the next sweep
             self._follow = True
         if self._follow:
             self._geometry.enter(x)
