@@ -350,7 +350,7 @@ def test_while_frames_follow_one_another_a_budget_is_kept(session: Session) -> N
         assert len(names) < len(called)
         seen |= names
         passes += 1
-        assert passes <= len(called)
+        assert passes <= len(called) + 1  # the first one is timed while it goes on
 
 
 def test_edits_are_seen(session: Session) -> None:
