@@ -114,22 +114,7 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     )
     _looking(run)
 
-    compare = verb("compare", "two models in step: how far each layer differs, where they part")
-    compare.add_argument("model", metavar="MODEL_A")
-    compare.add_argument("second", metavar="MODEL_B", help="may be the same")
-    compare.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
-    compare.add_argument("--precision", default="", help="of B: bfloat16, float16, int8 dynamic, …")
-    compare.add_argument("--weights", default="", metavar="FILE", help="of B")
-    compare.add_argument(
-        "--other", action="append", default=[], metavar="[SLOT=]PATH", help="an input of B's own"
-    )
-    compare.add_argument("--threshold", type=float, default=0.01, help="from where they are apart")
-    compare.add_argument(
-        "--measure", choices=("relative", "largest", "angle"), default="relative",
-        help="norm of the difference over the norm of A, largest difference, or 1 - cosine",
-    )  # fmt: skip
-    compare.add_argument("--json", action="store_true")
-    _settings_of(compare)
+    _of_compare(verb("compare", "two models in step: how far each layer differs, where they part"))
 
     verify = verb("verify", "run a folder's run again: is every array equal?")
     verify.add_argument("folder", type=Path, metavar="RUN_FOLDER")
@@ -140,23 +125,7 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     opening = verb("open", "the window on a session file")
     opening.add_argument("file", type=Path, metavar="FILE.layerscope")
 
-    shot = verb("shot", "a picture of the real window, without a display")
-    shot.add_argument("out", type=Path, metavar="OUT.png")
-    shot.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
-    shot.add_argument("--engine", default="", help="an engine, or a model of your own")
-    _arch(shot)
-    shot.add_argument("--size", default="1440x900", metavar="WxH")
-    shot.add_argument("--theme", choices=("dark", "light"), default="dark")
-    shot.add_argument("--layout", default="", metavar="NAME")
-    shot.add_argument("--steps", type=_count, metavar="N")
-    shot.add_argument("--frame", type=int, metavar="N")
-    shot.add_argument("--scrub", type=_count, metavar="N", help="look back at recorded step N")
-    shot.add_argument(
-        "--do", action="append", default=[], metavar="COMMAND",
-        help="a command of the window, given before the picture: keys, palette, ...",
-    )  # fmt: skip
-    _settings_of(shot)
-    _looking(shot)
+    _of_shot(verb("shot", "a picture of the real window, without a display"))
 
     train = verb("train", "train an engine; the file can be resumed")
     _model(train)
@@ -174,6 +143,43 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     weights.add_argument("action", choices=("list", "fetch", "import", "verify"))
     weights.add_argument("names", nargs="*", metavar="NAME")
     return parser
+
+
+def _of_compare(compare: Parser) -> None:
+    compare.add_argument("model", metavar="MODEL_A")
+    compare.add_argument("second", metavar="MODEL_B", help="may be the same")
+    compare.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
+    compare.add_argument("--precision", default="", help="of B: bfloat16, float16, int8 dynamic, …")
+    compare.add_argument("--weights", default="", metavar="FILE", help="of B")
+    compare.add_argument(
+        "--other", action="append", default=[], metavar="[SLOT=]PATH", help="an input of B's own"
+    )
+    compare.add_argument("--threshold", type=float, default=0.01, help="from where they are apart")
+    compare.add_argument(
+        "--measure", choices=("relative", "largest", "angle"), default="relative",
+        help="norm of the difference over the norm of A, largest difference, or 1 - cosine",
+    )  # fmt: skip
+    compare.add_argument("--json", action="store_true")
+    _settings_of(compare)
+
+
+def _of_shot(shot: Parser) -> None:
+    shot.add_argument("out", type=Path, metavar="OUT.png")
+    shot.add_argument("inputs", nargs="*", metavar="[SLOT=]PATH")
+    shot.add_argument("--engine", default="", help="an engine, or a model of your own")
+    _arch(shot)
+    shot.add_argument("--size", default="1440x900", metavar="WxH")
+    shot.add_argument("--theme", choices=("dark", "light"), default="dark")
+    shot.add_argument("--layout", default="", metavar="NAME")
+    shot.add_argument("--steps", type=_count, metavar="N")
+    shot.add_argument("--frame", type=int, metavar="N")
+    shot.add_argument("--scrub", type=_count, metavar="N", help="look back at recorded step N")
+    shot.add_argument(
+        "--do", action="append", default=[], metavar="COMMAND",
+        help="a command of the window, given before the picture: keys, palette, ...",
+    )  # fmt: skip
+    _settings_of(shot)
+    _looking(shot)
 
 
 def _model(parser: Parser) -> None:

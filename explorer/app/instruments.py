@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,8 +246,8 @@ class Instruments(QObject):
 
     def _stand(self, dock: InstrumentDock) -> None:
         """Beside others of its area as a tab, so that none is squeezed."""
-        others: Iterable[Dock] = (d for d in self.docks.values() if d is not dock)
-        beside = next((d for d in others if d.row.area == dock.row.area), None)  # type: ignore[attr-defined]
+        others = (d for d in self.docks.values() if d is not dock)
+        beside: Dock | None = next((d for d in others if d.row.area == dock.row.area), None)
         if beside is None:
             engine = self._window.engine_docks
             beside = next((d for g, d in engine.docks.items()

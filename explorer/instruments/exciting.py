@@ -86,9 +86,10 @@ class WhatExcites(Instrument[ExcitingParams]):
             return
         if params.folder:
             yield from self._folder(bench, kept, params)
+        else:
+            yield _shown(kept, params.unit, step=kept.seen)
         if params.file:
             self._save(kept, params)
-        yield _shown(kept, params.unit, step=kept.seen)
 
     def _folder(
         self, bench: Bench, kept: Exciting, params: ExcitingParams
@@ -96,14 +97,15 @@ class WhatExcites(Instrument[ExcitingParams]):
         slot = next((s for s, v in bench.inputs.items() if isinstance(v, ImageInput)), None)
         if slot is None:
             raise ExcitingError("this engine takes no picture; a folder has nothing for it")
-        own = bench.inputs
+        own, damaged = bench.inputs, 0
         place = _from_input(bench, kept.point, self._places.get(kept.point))
         try:
             for path in read_folder(params.folder).files:
                 try:
                     photo = read_image(path)
                 except MediaError:
-                    continue  # one damaged picture does not end the walk through a folder
+                    damaged += 1  # told beside the crops; the walk through the folder goes on
+                    continue
                 bench.inputs = {**own, slot: photo}
                 seen = _watched_pass(bench, kept.point)
                 if seen is None:
@@ -112,7 +114,8 @@ class WhatExcites(Instrument[ExcitingParams]):
                 lies = place.under(root) if place is not None and root is not None else None
                 best, cells = strongest(tensor)
                 kept.add(best, cells, photo.pixels, lies, photo.name, 0)
-                yield _shown(kept, params.unit, step=kept.seen)
+                yield _shown(kept, params.unit, step=kept.seen, damaged=damaged)
+            yield _shown(kept, params.unit, step=kept.seen, damaged=damaged)
         finally:
             bench.inputs = own
 
@@ -136,15 +139,16 @@ class WhatExcites(Instrument[ExcitingParams]):
         self._saved = time.monotonic()
 
 
-def _shown(kept: Exciting, unit: int, step: int = 0) -> Artefact:
+def _shown(kept: Exciting, unit: int, step: int = 0, damaged: int = 0) -> Artefact:
     if unit >= len(kept.values):
         words = f"{kept.point} has units 0 to {len(kept.values) - 1}; there is no unit {unit}."
         return Text("exciting/crops", words, step=step)
     best = kept.of(unit)
+    lost = f"; {damaged} of the folder cannot be read" if damaged else ""
     if not len(best.values):
-        return Text("exciting/crops", "No picture has been looked at yet.", step=step)
+        return Text("exciting/crops", f"No picture has been looked at yet{lost}.", step=step)
     labels = [f"{v:.3g} · {name}" for v, name in zip(best.values, best.names, strict=True)]
-    note = f"{kept.point} unit {unit}, best of {kept.seen} pictures and frames"
+    note = f"{kept.point} unit {unit}, best of {kept.seen} pictures and frames{lost}"
     return Image("exciting/crops", best.crops, labels=labels, note=note, step=step)
 
 
