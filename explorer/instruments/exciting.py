@@ -97,10 +97,11 @@ class WhatExcites(Instrument[ExcitingParams]):
         slot = next((s for s, v in bench.inputs.items() if isinstance(v, ImageInput)), None)
         if slot is None:
             raise ExcitingError("this engine takes no picture; a folder has nothing for it")
-        own, damaged = bench.inputs, 0
+        own, folder = bench.inputs, read_folder(params.folder)
+        damaged = len(folder.skipped)
         place = _from_input(bench, kept.point, self._places.get(kept.point))
         try:
-            for path in read_folder(params.folder).files:
+            for path in folder.files:
                 try:
                     photo = read_image(path)
                 except MediaError:
@@ -144,7 +145,7 @@ def _shown(kept: Exciting, unit: int, step: int = 0, damaged: int = 0) -> Artefa
         words = f"{kept.point} has units 0 to {len(kept.values) - 1}; there is no unit {unit}."
         return Text("exciting/crops", words, step=step)
     best = kept.of(unit)
-    lost = f"; {damaged} of the folder cannot be read" if damaged else ""
+    lost = f"; {damaged} file{'s' * (damaged > 1)} of the folder left out" if damaged else ""
     if not len(best.values):
         return Text("exciting/crops", f"No picture has been looked at yet{lost}.", step=step)
     labels = [f"{v:.3g} · {name}" for v, name in zip(best.values, best.names, strict=True)]

@@ -70,6 +70,7 @@ def test_an_unknown_slot_of_a_shot_names_the_near_one(
         ({"values": {"top": 99}}, "99 is outside", "knob"),
         ({"values": {"tops": 3}}, "Did you mean top", "knob"),
         ({"layout": "none such"}, "No layout 'none such'", "input"),
+        ({"commands": ("keyes",)}, "unknown command 'keyes'; did you mean keys", "input"),
         ({"paths": ["/nowhere/photo.png"]}, "no such file", "input"),
     ],
 )

@@ -262,6 +262,7 @@ def test_a_folder_is_walked_and_the_file_goes_on(opened: Open, tmp_path: Path) -
     assert labels == {"0.png", "1.png", "2.png", "3.png", "digit.png"}
     values_by_name = {lab.split(" · ")[1]: lab.split(" · ")[0] for lab in found["crops"].labels}
     assert values_by_name["0.png"] == values_by_name["digit.png"]  # the same picture
+    assert "1 file of the folder left out" in found["crops"].note
     kept = Exciting.load(file)
     assert (kept.point, kept.values.shape) == ("layer2", (16, 9))
 
