@@ -13,7 +13,11 @@ A row of the weight catalogue: ``name``, ``source`` (``asset:FILE``, ``package:M
 ``fingerprint`` (a few tensor names with their shapes, by which a dropped file is recognised; a name
 with ``!`` before it must be absent). A ``sha256`` may be a prefix of at least 8 digits where only
 that much is published, as in the file names of the torchvision weights.
+
+The rows of the detectors stand in `engines.rows`, a file for each family of systems.
 """
+
+from engines.rows import nanodet, rcnn, regions, ssd, yolo, yolo9000
 
 EFFICIENTNET_LITE0 = {
     "name": "efficientnet-lite0",
@@ -348,4 +352,10 @@ CATALOG = [
         "layout": "units",
         "weights": [DCGAN_FACES],
     },
+    *nanodet.ROWS,
+    *ssd.ROWS,
+    *yolo.ROWS,
+    *yolo9000.ROWS,
+    *regions.ROWS,
+    *rcnn.ROWS,
 ]

@@ -1,0 +1,1 @@
+"""Detectors: boxes, masks and keypoints, and where they came from."""
