@@ -1,0 +1,178 @@
+"""The region proposal network: Ren et al., "Faster R-CNN", 2015, as torchvision builds it on FPN.
+
+A small head slides over every level of the pyramid and gives each anchor an objectness logit and a
+shift. Keys: ``rpn.head.conv.0.0.*``, ``rpn.head.cls_logits.*``, ``rpn.head.bbox_pred.*``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engines.nn.anchors import AnchorGrid
+from engines.nn.boxes import clip, decode, large_enough
+from engines.nn.nms import batched_nms
+
+
+@dataclass(frozen=True, slots=True)
+class RpnOutput:
+    """What the head says of every anchor, level by level, and where the anchors lie.
+
+    Attributes:
+        logits: (N, A, h, w) a level, one for each of the A shapes of a cell.
+        deltas: (N, 4 A, h, w) a level; shape a has the channels 4 a to 4 a + 3.
+        anchors: (T, 4) in pixels of the network's input; levels one after the other, cells row by
+            row, the shapes of a cell together. The index of an anchor in here names it everywhere.
+        counts: anchors a level; they add up to T.
+    """
+
+    logits: tuple[Tensor, ...]
+    deltas: tuple[Tensor, ...]
+    anchors: Tensor
+    counts: tuple[int, ...]
+
+    def objectness(self) -> Tensor:
+        """Logits (N, T) in the order of the anchors."""
+        return torch.cat([x.permute(0, 2, 3, 1).flatten(1) for x in self.logits], 1)
+
+    def shifts(self) -> Tensor:
+        """Deltas (N, T, 4) in the order of the anchors."""
+        return torch.cat([_rows(x) for x in self.deltas], 1)
+
+    def levels(self) -> Tensor:
+        """The level (T,) of every anchor, from 0."""
+        counts = torch.tensor(self.counts, device=self.anchors.device)
+        return torch.arange(len(self.counts), device=counts.device).repeat_interleave(counts)
+
+
+def _rows(deltas: Tensor) -> Tensor:
+    """(N, 4 A, h, w) to (N, h w A, 4): the four numbers of an anchor are neighbours."""
+    n, channels, h, w = deltas.shape
+    return deltas.view(n, channels // 4, 4, h, w).permute(0, 3, 4, 1, 2).reshape(n, -1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRule:
+    """Which anchors become proposals.
+
+    Attributes:
+        before: best of each level that go on, before suppression.
+        after: best of all levels that remain.
+        overlap: IoU above which the weaker of two of one level goes.
+        smallest: side in pixels of the network's input.
+    """
+
+    before: int = 1000
+    after: int = 1000
+    overlap: float = 0.7
+    smallest: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Proposals of one picture before and after suppression, in pixels of the network's input.
+
+    Attributes:
+        boxes: (Q, 4) the best of each level, regressed and clipped, before suppression.
+        scores: (Q,) objectness in [0, 1]. ``levels``: (Q,) from 0.
+        sources: (Q,) the anchor that each came from.
+        keep: (P,) indices of those that remain, by falling score.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    levels: Tensor
+    sources: Tensor
+    keep: Tensor
+
+    @property
+    def kept(self) -> Tensor:
+        """The proposals (P, 4) that the second stage sees."""
+        return self.boxes[self.keep]
+
+
+class RPNHead(nn.Module):
+    """One 3x3 convolution and two 1x1, shared by all levels."""
+
+    def __init__(self, channels: int, shapes: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
+        )
+        self.cls_logits = nn.Conv2d(channels, shapes, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * shapes, 1)
+        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):  # type: ignore[index]
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, h, w) to logits (N, A, h, w) and deltas (N, 4 A, h, w)."""
+        x = self.conv(level)
+        return self.cls_logits(x), self.bbox_pred(x)
+
+
+class RegionProposalNetwork(nn.Module):
+    """Anchors, the head, and the choice of proposals.
+
+    Args:
+        channels: of the pyramid.
+        sizes, ratios: of the anchors, a tuple of each for every level; a ratio is height over
+            width.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        sizes: Sequence[Sequence[float]],
+        ratios: Sequence[Sequence[float]],
+    ) -> None:
+        super().__init__()
+        self.anchors = AnchorGrid(sizes, ratios)
+        self.shapes = tuple(
+            tuple((size, ratio) for ratio in row for size in line)
+            for line, row in zip(sizes, ratios, strict=True)
+        )
+        self.head = RPNHead(channels, len(self.shapes[0]))
+
+    def forward(self, levels: Sequence[Tensor], size: tuple[int, int]) -> RpnOutput:
+        """What the head says of every anchor.
+
+        Args:
+            levels: maps (N, C, h, w) of the pyramid, fine to coarse.
+            size: (height, width) of the network's input, padding included.
+        """
+        said = [self.head(level) for level in levels]
+        logits, deltas = zip(*said, strict=True)
+        anchors = self.anchors(size, [tuple(level.shape[2:]) for level in levels])
+        return RpnOutput(
+            logits, deltas, anchors.to(levels[0].device), tuple(x[0].numel() for x in logits)
+        )
+
+
+def propose(
+    output: RpnOutput, size: tuple[int, int], rule: ProposalRule, image: int = 0
+) -> Proposals:
+    """The proposals of one picture of the batch; no gradient flows through the choice.
+
+    Args:
+        size: (height, width) of the picture in the network's input, without padding.
+    """
+    logits = output.objectness()[image].detach()
+    parts = torch.split(logits, output.counts)
+    starts = [sum(output.counts[:i]) for i in range(len(parts))]
+    best = torch.cat(
+        [
+            part.topk(min(rule.before, len(part))).indices + start
+            for part, start in zip(parts, starts, strict=True)
+        ]
+    )
+    deltas = output.shifts()[image, best].detach()
+    boxes = clip(decode(deltas, output.anchors[best]), *size)
+    keep = large_enough(boxes, rule.smallest)
+    boxes, best = boxes[keep], best[keep]
+    scores, levels = logits[best].sigmoid(), output.levels()[best]
+    order = batched_nms(boxes, scores, levels, rule.overlap)[: rule.after]
+    return Proposals(boxes, scores, levels, best, order)
