@@ -6,10 +6,14 @@ from pathlib import Path
 
 import h5py
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 # Convolutions per block of VGG-16 (Simonyan, Zisserman 2014, configuration D); a pool after each.
 _VGG16 = (2, 2, 3, 3, 3)
+
+QUANTISED = ".quantised"  # float64 (2,): step and smallest value of the tensor that it follows
 
 
 def keras_vgg16(path: Path) -> dict[str, Tensor]:
@@ -52,4 +56,26 @@ def keras_hed(path: Path) -> dict[str, Tensor]:
             kernel = torch.from_numpy(values["0"][()])
             tensors[f"{ours}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
             tensors[f"{ours}.bias"] = torch.from_numpy(values["1"][()])
+    return tensors
+
+
+def eight_bits(path: Path) -> dict[str, Tensor]:
+    """A safetensors file whose uint8 tensors stand for ``step * value + smallest``.
+
+    Step and smallest value are in the tensor of the same name with `QUANTISED` behind it. They are
+    applied in double precision and rounded once, as TensorFlow.js reads its files, so that the
+    published numbers come out to the last bit. Other tensors stay as they are.
+
+    Raises:
+        OSError, ValueError: it is no such file.
+    """
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    tensors = {name: value for name, value in stored.items() if not name.endswith(QUANTISED)}
+    for name in tensors:
+        if name + QUANTISED in stored:
+            step, smallest = stored[name + QUANTISED].tolist()
+            tensors[name] = (tensors[name].double() * step + smallest).float()
     return tensors
