@@ -387,12 +387,16 @@ class Curve(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph(Artefact):
-    """Nodes and edges (E, 2) of node indices; ``weights`` (E,) and ``values`` (N,) colour them."""
+    """Nodes and edges (E, 2) of node indices; ``weights`` (E,) and ``values`` (N,) colour them.
+
+    ``chosen`` are nodes that stand out, with the edges between two of them: a path, say.
+    """
 
     nodes: Sequence[str]
     edges: Array
     weights: Array = field(default_factory=lambda: np.zeros(0, np.float32))
     values: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    chosen: Sequence[int] = ()
 
     def check(self) -> None:
         """Edges point at nodes."""
@@ -410,6 +414,9 @@ class Graph(Artefact):
         self._labels("nodes", len(self.nodes))
         if self.edges.size and (self.edges.min() < 0 or self.edges.max() >= len(self.nodes)):
             raise KindError(f"Graph {self.name!r}: an edge points outside {len(self.nodes)} nodes")
+        object.__setattr__(self, "chosen", tuple(int(n) for n in self.chosen))
+        if any(not 0 <= n < len(self.nodes) for n in self.chosen):
+            raise KindError(f"Graph {self.name!r}: chosen nodes outside {len(self.nodes)} nodes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

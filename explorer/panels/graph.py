@@ -12,9 +12,14 @@ from explorer.panels.graph_view import Drawing, GraphView
 from explorer.panels.matrix import extremes
 from explorer.panels.panel import Panel, Probed
 from explorer.panels.theme import DARK, Theme
-from explorer.panels.wording import number_text
+from explorer.panels.wording import MINUS, number_text
 
 THIN, THICK = 1.0, 6.0
+
+
+def brief(value: float) -> str:
+    """Two places after the point for numbers that are near 1, so that they stand alike."""
+    return f"{value:.2f}".replace("-", MINUS) if abs(value) < 100 else number_text(value, 2)
 
 
 class GraphPanel(Panel):
@@ -34,7 +39,7 @@ class GraphPanel(Panel):
         return " · ".join(part for part in parts if part)
 
     def draw(self, artefact: Artefact) -> None:
-        """Colour the nodes by value and size the edges by weight."""
+        """Colour the nodes by value, size the edges by weight; both are written where they fit."""
         assert isinstance(artefact, Graph)
         weights = np.nan_to_num(np.asarray(artefact.weights, np.float64))
         top = float(np.abs(weights).max()) if weights.size else 0.0
@@ -46,6 +51,9 @@ class GraphPanel(Panel):
                 tuple(widths.tolist()),
                 tuple((weights < 0).tolist()),
                 self._fills(artefact),
+                frozenset(artefact.chosen),
+                tuple(map(brief, artefact.values.tolist())),
+                tuple(map(brief, artefact.weights.tolist())),
             )
         )
 

@@ -27,20 +27,29 @@ from explorer.panels.theme import DARK, Theme, font
 
 BOX_HEIGHT, BOX_WIDE, MOST_APART = 26.0, 150.0, 48.0  # px
 MARGIN, REACH = 16.0, 6.0
+READABLE = 12.0  # px of a box below which nothing is written
+GAP = (52.0, 34.0)  # px between two layers, side by side or one below the other, for numbers
 CROWDED = 40  # edges from which they are drawn lighter
 SAMPLES = np.linspace(0.0, 1.0, 24)
+NUMBER = "  −0.00"  # room for it beside a label
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is drawn: labels, edges (E, 2) with widths and signs, a fill for each node or none."""
+    """What is drawn: labels, edges (E, 2) with widths and signs, a fill for each node or none.
+
+    ``chosen`` nodes stand out; ``node_words`` and ``edge_words`` are written where there is room.
+    """
 
     labels: tuple[str, ...] = ()
     edges: npt.NDArray[np.int64] | None = None
     widths: tuple[float, ...] = ()
     negative: tuple[bool, ...] = ()
     fills: tuple[QColor, ...] = ()
+    chosen: frozenset[int] = frozenset()
+    node_words: tuple[str, ...] = ()
+    edge_words: tuple[str, ...] = ()
 
 
 class GraphView(QWidget):
@@ -111,7 +120,8 @@ class GraphView(QWidget):
         place = layered(len(self.drawing.labels), edges)
         metrics = QFontMetrics(font("caption"))
         widest = max((metrics.horizontalAdvance(name) for name in self.drawing.labels), default=20)
-        self._label = min(BOX_WIDE, max(28.0, widest + 16.0))
+        numbers = metrics.horizontalAdvance(NUMBER) if self.drawing.node_words else 0
+        self._label = min(BOX_WIDE, max(28.0, widest + numbers + 16.0))
         if len(place):
             place = place - (place.min(0) + place.max(0)) / 2
         self._layers = place
@@ -189,13 +199,22 @@ class GraphView(QWidget):
             return
         count = len(self.drawing.edges) if self.drawing.edges is not None else 0
         near = self._near()
-        for edge in sorted(range(count), key=lambda e: e in near):
+        for edge in sorted(range(count), key=lambda e: (e in near, self._chosen(e))):
             self._draw_edge(painter, edge, lit=edge in near)
         for node in range(len(self.drawing.labels)):
             self._draw_node(painter, node)
+        along = 0 if self._sideways else 1
+        gap = self._pitch()[along] - self._box()[along]
+        if count <= CROWDED and gap >= GAP[along] and self._box()[1] >= READABLE:
+            self._draw_edge_words(painter)
         if self.under is not None and self.words:
             self._draw_words(painter)
         painter.end()
+
+    def _chosen(self, edge: int) -> bool:
+        """Whether both ends of an edge stand out."""
+        assert self.drawing.edges is not None
+        return bool(self.drawing.chosen.issuperset(self.drawing.edges[edge].tolist()))
 
     def _near(self) -> set[int]:
         """Edges to light up: the one under the mouse, or those of the node there."""
@@ -212,9 +231,11 @@ class GraphView(QWidget):
         width = min(self.drawing.widths[edge], most) if self.drawing.widths else 1.2
         dashed = bool(self.drawing.negative) and self.drawing.negative[edge]
         crowded = self.drawing.edges is not None and len(self.drawing.edges) > CROWDED
+        stands_out = lit or self._chosen(edge)
         ink = self.theme.colour(
-            "selected" if lit else "outline", 130 if crowded and not lit else 255
+            "selected" if stands_out else "outline", 130 if crowded and not stands_out else 255
         )
+        width = max(width, min(3.0, most)) if stands_out else width
         style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
         painter.setPen(QPen(ink, width, style))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -235,20 +256,36 @@ class GraphView(QWidget):
         box = self.node_box(node)
         if not box.intersects(QRectF(self.rect())):
             return
-        lit = self.under == ("node", node)
+        lit = self.under == ("node", node) or node in self.drawing.chosen
         fill = self.drawing.fills[node] if self.drawing.fills else self.theme.colour("raised")
         painter.setBrush(fill)
         painter.setPen(QPen(self.theme.colour("selected" if lit else "outline"), 2 if lit else 1))
         painter.drawRoundedRect(box, 4, 4)
-        if box.height() < 12:
+        if box.height() < READABLE:
             return
         face = font("caption")
         painter.setFont(face)
         painter.setPen(ink_on(fill) if self.drawing.fills else self.theme.colour("text"))
         mode = Qt.TextElideMode.ElideMiddle
-        words = QFontMetrics(face).elidedText(self.drawing.labels[node], mode, int(box.width()) - 6)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words if len(words) > 1 or
-                         len(self.drawing.labels[node]) == 1 else "")  # fmt: skip
+        metrics, label, number = QFontMetrics(face), self.drawing.labels[node], ""
+        if self.drawing.node_words:
+            number = f"  {self.drawing.node_words[node]}"
+            if metrics.horizontalAdvance(label + number) > box.width() - 6:
+                number = ""  # the name comes first
+        left = int(box.width()) - 6 - metrics.horizontalAdvance(number)
+        words = metrics.elidedText(label, mode, left)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words + number if len(words) > 1 or
+                         len(label) == 1 else "")  # fmt: skip
+
+    def _draw_edge_words(self, painter: QPainter) -> None:
+        """The numbers of the edges near the nodes where they end."""
+        face = font("caption")
+        paper = self.theme.colour("canvas", 190)
+        for edge, words in enumerate(self.drawing.edge_words):
+            wide = QFontMetrics(face).horizontalAdvance(words) + 8
+            before = QPointF(-wide - 12, 8) if self._sideways else QPointF(-wide / 2, -10)
+            ink = self.theme.colour("selected" if self._chosen(edge) else "muted")
+            chip(painter, self.curve(edge)[3] + before, words, ink, paper)
 
     def _draw_words(self, painter: QPainter) -> None:
         assert self.under is not None

@@ -22,6 +22,7 @@ from explorer.kinds import (
     Graph,
     Histogram,
     Hypercolumn,
+    KindError,
     Matrix,
     Scatter,
     Scores,
@@ -681,6 +682,31 @@ def test_boxes_of_a_graph_stay_inside_and_apart(show: Show, size: tuple[int, int
     assert [panel.view.node_box(i).center().y() for i in (0, 1)] != [0, 0]
     moved = [abs((panel.view.node_box(i).center() - placed[i]).x()) for i in range(count)]
     assert max(moved) < 2  # only the numbers change
+
+
+def test_a_chosen_path_stands_out_and_numbers_are_written_where_they_fit(show: Show) -> None:
+    names, edges = ["object", "round", "polygon", "square"], np.array([[0, 1], [0, 2], [2, 3]])
+    weights, values = [0.25, 0.75, 1.0], [1.0, 0.25, 0.75, 0.75]
+    path = Graph("g/a", names, edges, weights=weights, values=values, chosen=[0, 2, 3])
+    panel: GraphPanel = show(path, (900, 300))
+    view = panel.view
+    assert [view._chosen(edge) for edge in range(3)] == [False, True, True]
+    assert view.drawing.edge_words == ("0.25", "0.75", "1.00")
+    picture = view.grab().toImage()
+    selected = panel.theme.colour("selected")
+
+    def near(edge: int) -> bool:
+        at = view._middle(edge)
+        ring = [(at.x() + dx, at.y() + dy) for dx in (-2, 0, 2) for dy in (-2, 0, 2)]
+        return any(picture.pixelColor(round(x), round(y)) == selected for x, y in ring)
+
+    assert [near(edge) for edge in range(3)] == [False, True, True]
+    places = [view.node_box(i) for i in range(4)]
+    panel.show_artefact(Graph("g/a", names, edges, weights=weights, values=values[::-1],
+                              chosen=[0, 1]))  # fmt: skip
+    assert [view.node_box(i) for i in range(4)] == places
+    with pytest.raises(KindError, match="chosen nodes outside"):
+        Graph("g/a", names, edges, chosen=[4])
 
 
 def token_spot(panel: TextPanel, token: int) -> QPointF:
