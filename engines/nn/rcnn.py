@@ -10,13 +10,13 @@ network is run stage by stage, so that each stage can be seen and the later ones
     output = network.roi_heads(pyramid.heads, [proposals.kept], network.strides)
     found = detect(output, framed.size, DetectionRule())
 
-`see` does all of it for one picture. Boxes are in pixels of ``framed.x``; ``framed.affine`` leads to
-the picture's own.
+Calling the network does all of it for one picture. Boxes are in pixels of ``framed.x``;
+``framed.affine`` leads to the picture's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
