@@ -37,6 +37,8 @@ SHOTS: dict[str, str] = {
     "vgg": "{assets}/chelsea.png --engine vgg --capture features.1 --capture features.22",
     "resnet": "--engine resnet --set bypass=3,1 --size 1600x1000",
     "style": "--engine style --steps 60 --size 1600x1000",
+    "fast-style": "{assets}/bunny.mp4 --engine fast-style --frame 30 --set spot=430,120 "
+    "--size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "

@@ -17,7 +17,7 @@ that much is published, as in the file names of the torchvision weights.
 The rows of the detectors stand in `engines.rows`, a file for each family of systems.
 """
 
-from engines.rows import nanodet, rcnn, regions, ssd, yolo, yolo9000
+from engines.rows import nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
 
 EFFICIENTNET_LITE0 = {
     "name": "efficientnet-lite0",
@@ -352,6 +352,7 @@ CATALOG = [
         "layout": "units",
         "weights": [DCGAN_FACES],
     },
+    *painting.ROWS,
     *nanodet.ROWS,
     *ssd.ROWS,
     *yolo.ROWS,
