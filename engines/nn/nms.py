@@ -65,12 +65,8 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: fl
         ValueError: boxes, scores and labels differ in number.
     """
     count = len(boxes)
-    if (
-        boxes.shape != (count, 4)
-        or len(scores) != count
-        or labels is not None
-        and (len(labels) != count)
-    ):
+    numbers = {count, len(scores), count if labels is None else len(labels)}
+    if boxes.shape != (count, 4) or len(numbers) > 1:
         raise ValueError(
             f"boxes {tuple(boxes.shape)}, scores {tuple(scores.shape)}, labels "
             f"{None if labels is None else tuple(labels.shape)}: need one score and label a box"
@@ -124,14 +120,14 @@ def _iou(corners: Floats, areas: Floats, a: Ints, b: Ints) -> Floats:
     width = np.minimum(right, x2)
     width -= np.maximum(left, x1)
     np.maximum(width, 0, out=width)
-    both = np.minimum(bottom, y2)
+    both: Floats = np.minimum(bottom, y2)
     both -= np.maximum(top, y1)
     np.maximum(both, 0, out=both)
     both *= width
     either = areas[a, None] + areas[b]
     either -= both
     with np.errstate(divide="ignore", invalid="ignore"):  # no area: not a number, above nothing
-        both /= either
+        np.divide(both, either, out=both)
     return both
 
 
@@ -140,10 +136,10 @@ def _resolved(over: Bools) -> Bools:
 
     A box is settled once all before it are: every round settles at least one more.
     """
-    stays = np.ones(len(over), np.bool_)
+    stays: Bools = np.ones(len(over), np.bool_)
     while True:
-        settled = ~over[stays].any(0)
-        if (settled == stays).all():
+        settled: Bools = ~np.any(over[stays], axis=0)
+        if np.array_equal(settled, stays):
             return stays
         stays = settled
 
@@ -151,7 +147,7 @@ def _resolved(over: Bools) -> Bools:
 def _blame(
     cause: Ints, overlap: Floats, boxes: Ints, rivals: Ints, shares: Floats, over: Bools
 ) -> None:
-    """Note the best rival above the threshold of each box; ``shares``, ``over``: (boxes, rivals)."""
+    """Note the best rival of each box whose IoU is ``over`` (boxes, rivals) the limit."""
     rows = np.flatnonzero(over.any(1))
     first = over[rows].argmax(1)
     cause[boxes[rows]] = rivals[first]
