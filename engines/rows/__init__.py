@@ -2,3 +2,13 @@
 
 The fields are explained in `engines`.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+# Of every engine that trains by `engines.nn.detector_training`.
+TRAINING_GROUPS: dict[str, dict[str, Any]] = {
+    "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
+    "held-out": {"kinds": ["Image", "Boxes"], "area": "right", "title": "Held-out scenes"},
+}
