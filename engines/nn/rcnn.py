@@ -196,7 +196,7 @@ def small(
     rpn = RegionProposalNetwork(48, [(12.0,), (22.0,)], [RATIOS] * 2)
 
     def pool(size: int) -> MultiScaleRoIAlign:
-        return MultiScaleRoIAlign(size, 2, canonical=18, level=3)
+        return MultiScaleRoIAlign(size, 2, canonical=18, level=3, pooling=pooling)
 
     heads = RoIHeads(pool(5), BoxHead(48 * 5 * 5, 96), BoxPredictor(96, classes))
     if kind == "mask":
