@@ -74,10 +74,33 @@ def test_reorg_equals_a_direct_loop_of_the_index_rule(shape: tuple[int, int, int
 
 
 def test_the_published_cfg_has_its_channels_and_parameters() -> None:
-    plan = (
-        "32 p 64 p 128 64 128 p 256 128 256 p 512 256 512 256 512 p 1024 512 1024 512 1024 "
-        "1024 1024"
-    ).split()
+    plan = [
+        "32",
+        "p",
+        "64",
+        "p",
+        "128",
+        "64",
+        "128",
+        "p",
+        "256",
+        "128",
+        "256",
+        "p",
+        "512",
+        "256",
+        "512",
+        "256",
+        "512",
+        "p",
+        "1024",
+        "512",
+        "1024",
+        "512",
+        "1024",
+        "1024",
+        "1024",
+    ]
     one = {"64": 1, "128": 1, "256": 1, "512": 1}
     text, before = "[net]\nwidth=416\nheight=416\nchannels=3\n", "0"
     for item in plan:
