@@ -369,6 +369,8 @@ def test_training_knobs_act_in_training(row: Row) -> None:
 def candidates_training(knob: knobs.Knob) -> Any:
     if knob.name == "train_steps":
         return 2
+    if knob.kind in ("choice", "switch"):
+        return candidates(knob, knob.default)[0]
     value = knob.default / 2
     return int(value) if knob.kind == "integer" else value
 
