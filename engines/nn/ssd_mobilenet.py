@@ -21,7 +21,6 @@ PER_CELL = (3, 6, 6, 6, 6, 6)
 PRIORS = sum(per * grid * grid for per, grid in zip(PER_CELL, GRIDS, strict=True))
 COLUMNS = 3  # scores of one prior: background, face, and a column that nothing uses
 FACE = 1
-WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box coding: variances 0.1 and 0.2
 
 # The short side is filled with black, as the publisher's canvas does.
 PREPROCESS = Preprocess(SIDE, "letterbox", mean=(0.5,) * 3, std=(0.5,) * 3, fill=0.0)
