@@ -91,6 +91,9 @@ def train(
     device, hard, steps = engine.host.device, params.scenes == "hard", params.train_steps
     size = params.batch
     if resume is None:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()  # its running statistics as well
         start(engine.host.generator())
     network.requires_grad_(True)
     optimiser = torch.optim.Adam(network.parameters(), params.rate)
