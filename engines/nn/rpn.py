@@ -6,6 +6,7 @@ shift. Keys: ``rpn.head.conv.0.0.*``, ``rpn.head.cls_logits.*``, ``rpn.head.bbox
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.nn.anchors import AnchorGrid
-from engines.nn.boxes import clip, decode, large_enough
+from engines.nn.boxes import clip, decode, from_centres, large_enough, to_centres
 from engines.nn.nms import batched_nms
 
 
@@ -104,9 +105,10 @@ class RPNHead(nn.Module):
         )
         self.cls_logits = nn.Conv2d(channels, shapes, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * shapes, 1)
-        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):  # type: ignore[index]
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, h, w) to logits (N, A, h, w) and deltas (N, 4 A, h, w)."""
@@ -137,19 +139,38 @@ class RegionProposalNetwork(nn.Module):
         )
         self.head = RPNHead(channels, len(self.shapes[0]))
 
-    def forward(self, levels: Sequence[Tensor], size: tuple[int, int]) -> RpnOutput:
+    def forward(
+        self,
+        levels: Sequence[Tensor],
+        size: tuple[int, int],
+        *,
+        grow: float = 1.0,
+        stretch: float = 1.0,
+    ) -> RpnOutput:
         """What the head says of every anchor.
 
         Args:
             levels: maps (N, C, h, w) of the pyramid, fine to coarse.
             size: (height, width) of the network's input, padding included.
+            grow, stretch: factors on the size and on height over width of all anchors; the head
+                knows nothing of them.
         """
         said = [self.head(level) for level in levels]
         logits, deltas = zip(*said, strict=True)
-        anchors = self.anchors(size, [tuple(level.shape[2:]) for level in levels])
+        grids = [(level.shape[2], level.shape[3]) for level in levels]
+        anchors = self.anchors(size, grids)
+        if (grow, stretch) != (1.0, 1.0):
+            anchors = reshaped(anchors, grow, stretch)
         return RpnOutput(
             logits, deltas, anchors.to(levels[0].device), tuple(x[0].numel() for x in logits)
         )
+
+
+def reshaped(anchors: Tensor, grow: float, stretch: float) -> Tensor:
+    """Anchors (T, 4) around the same centres, with other sizes and heights over widths."""
+    centred = to_centres(anchors)
+    sides = anchors.new_tensor((grow / math.sqrt(stretch), grow * math.sqrt(stretch)))
+    return from_centres(torch.cat([centred[:, :2], centred[:, 2:] * sides], 1))
 
 
 def propose(
@@ -161,7 +182,7 @@ def propose(
         size: (height, width) of the picture in the network's input, without padding.
     """
     logits = output.objectness()[image].detach()
-    parts = torch.split(logits, output.counts)
+    parts = logits.split(list(output.counts))
     starts = [sum(output.counts[:i]) for i in range(len(parts))]
     best = torch.cat(
         [

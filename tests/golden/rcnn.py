@@ -19,9 +19,9 @@ BEFORE, AFTER, MOST = 200, 100, 30  # proposals a level, proposals, detections
 EVERY = 32  # so manieth channel of each level is kept
 PASTED = 3  # masks that are kept in the size of the picture
 GAINS = {
-    "rpn.head.cls_logits.weight": 2.0,
+    "rpn.head.cls_logits.weight": 1.0,
     "rpn.head.bbox_pred.weight": 0.3,
-    "roi_heads.box_predictor.cls_score.weight": 3.0,
+    "roi_heads.box_predictor.cls_score.weight": 1.5,
     "roi_heads.box_predictor.bbox_pred.weight": 1.5,
 }
 

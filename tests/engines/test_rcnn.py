@@ -1,0 +1,137 @@
+"""Whole R-CNN networks against torchvision, by golden files that its own program wrote."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from engines.nn import rcnn
+from engines.nn.keypoint_head import locate
+from engines.nn.mask_head import paste_all
+from engines.nn.roi_heads import DetectionRule
+from engines.nn.rpn import ProposalRule
+
+KINDS = ("faster", "mask", "keypoint")
+PARAMETERS = {"faster": 41_755_286, "mask": 44_401_393, "keypoint": 59_137_258}  # published
+
+
+def script() -> ModuleType:
+    path = Path(__file__).parents[1] / "golden" / "rcnn.py"
+    spec = importlib.util.spec_from_file_location("golden_rcnn", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+GOLDEN = script()
+
+
+def build(kind: str) -> rcnn.RCNN:
+    framing = rcnn.Framing(shortest=GOLDEN.SHORTEST, longest=GOLDEN.LONGEST)
+    classes = 2 if kind == "keypoint" else 91
+    return rcnn.resnet50_fpn(kind, classes, framing=framing).eval()  # type: ignore[arg-type]
+
+
+class Case:
+    """What our network with the golden weights saw, and what torchvision's saw."""
+
+    def __init__(self, kind: str) -> None:
+        torch.set_num_threads(2)
+        self.golden = np.load(GOLDEN.file(kind))
+        network = build(kind)
+        state = network.state_dict()
+        self.keys = sorted(state)
+        self.parameters = sum(p.numel() for p in network.parameters())
+        filled = {n: torch.from_numpy(GOLDEN.filled(n, tuple(v.shape))) for n, v in state.items()}
+        rcnn.load(network, filled, "golden")
+        self.framed = rcnn.frame(GOLDEN.picture(), network.framing)
+        proposing = ProposalRule(before=GOLDEN.BEFORE, after=GOLDEN.AFTER)
+        with torch.no_grad():
+            self.seen = network(
+                self.framed.x, self.framed.size, proposing, DetectionRule(most=GOLDEN.MOST)
+            )
+
+    def in_input(self, boxes: torch.Tensor) -> np.ndarray:
+        scale = torch.tensor([self.framed.affine.sx, self.framed.affine.sy] * 2)
+        return (boxes * scale).numpy()
+
+
+@functools.cache
+def case(kind: str) -> Case:
+    return Case(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_and_parameters_are_the_published_ones(kind: str) -> None:
+    made = case(kind)
+    assert made.keys == made.golden["keys"].tolist()
+    assert made.parameters == int(made.golden["parameters"]) == PARAMETERS[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boxes_scores_and_labels_are_torchvisions(kind: str) -> None:
+    made = case(kind)
+    found, golden = made.seen.found, made.golden
+    assert found.labels.tolist() == golden["labels"].tolist()
+    np.testing.assert_allclose(made.in_input(found.boxes), golden["boxes"], rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found.scores.numpy(), golden["scores"], rtol=0, atol=1e-5)
+
+
+def test_levels_and_what_the_proposal_head_says_are_torchvisions() -> None:
+    seen, golden = case("faster").seen, case("faster").golden
+    for i, level in enumerate(seen.pyramid.levels):
+        kept = level[0, :: GOLDEN.EVERY].numpy()
+        np.testing.assert_allclose(kept, golden[f"level{i}"], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            seen.rpn.logits[i][0].numpy(), golden[f"logits{i}"], rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            seen.rpn.deltas[i][0, ::3].numpy(), golden[f"deltas{i}"], rtol=1e-5, atol=1e-5
+        )
+    np.testing.assert_array_equal(seen.rpn.anchors[::7].numpy(), golden["anchors"])
+
+
+def test_proposals_are_torchvisions_as_a_set_and_so_is_what_the_box_head_says_of_them() -> None:
+    seen, golden = case("faster").seen, case("faster").golden
+    boxes = seen.proposals.kept.numpy()
+    apart = np.abs(boxes[:, None] - golden["proposals"][None]).max(2)
+    assert apart.shape == (GOLDEN.AFTER, GOLDEN.AFTER)
+    partner = apart.argmin(1)
+    assert sorted(partner) == list(range(GOLDEN.AFTER))
+    assert apart.min(1).max() < 1e-3
+    logits, deltas = golden["class_logits"][partner], golden["class_deltas"][partner]
+    np.testing.assert_allclose(seen.output.logits.numpy(), logits, rtol=1e-4, atol=1e-4)
+    ours = seen.output.deltas.flatten(1)[:, ::5].numpy()
+    np.testing.assert_allclose(ours, deltas, rtol=1e-4, atol=1e-4)
+
+
+def test_masks_are_torchvisions() -> None:
+    made = case("mask")
+    found = made.seen.found
+    assert made.seen.masks is not None
+    boxes = torch.from_numpy(made.in_input(found.boxes))
+    masks = paste_all(made.seen.masks.chosen(found.labels), boxes, *GOLDEN.picture().shape[:2])
+    np.testing.assert_allclose(
+        masks[: GOLDEN.PASTED].numpy(), made.golden["masks"], rtol=0, atol=1e-4
+    )
+    np.testing.assert_allclose(masks.sum((1, 2)).numpy(), made.golden["areas"], rtol=1e-4)
+
+
+def test_keypoints_are_torchvisions() -> None:
+    made = case("keypoint")
+    assert made.seen.keypoints is not None
+    points, scores = locate(made.seen.keypoints.logits, made.seen.found.boxes)
+    scale = torch.tensor([made.framed.affine.sx, made.framed.affine.sy])
+    golden = made.golden
+    np.testing.assert_allclose(
+        (points * scale).numpy(), golden["keypoints"][..., :2], rtol=0, atol=1e-3
+    )
+    np.testing.assert_allclose(scores.numpy(), golden["keypoints_scores"], rtol=1e-4, atol=1e-4)
