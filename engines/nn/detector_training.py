@@ -48,8 +48,26 @@ class TrainingParams:
     batch: int = knob(16, low=1, high=256, unit="scenes", when="training", help="scenes a step")
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where scenes come from.
+
+    Attributes:
+        names: of the labels.
+        scene: from a seed and ``hard`` (by keyword) to a scene.
+        batch: from seeds and ``hard`` to images (B, 3, H, W) and targets, as `shapes.batch`.
+    """
+
+    names: tuple[str, ...]
+    scene: Callable[..., Scene]
+    batch: Callable[..., tuple[Tensor, list[Target]]]
+
+
+SHAPES = Source(NAMES, scene, batch)
+
+
 class Detected(NamedTuple):
-    """What a detector says of one scene, in its pixels; labels as in `shapes.NAMES`."""
+    """What a detector says of one scene, in its pixels; labels index the names of the `Source`."""
 
     boxes: Tensor
     scores: Tensor
@@ -77,6 +95,7 @@ def train(
     *,
     start: Callable[[torch.Generator], object],
     resume: Checkpoint | None = None,
+    source: Source = SHAPES,
 ) -> Training:
     """Train ``network`` from fresh weights, or go on from ``resume``; a Checkpoint ends every step.
 
@@ -87,6 +106,7 @@ def train(
             without gradients, and must draw no random numbers.
         params: with the fields of `TrainingParams`; ``rate`` may change at every yield.
         start: fills the network with fresh weights.
+        source: of the scenes, those of `engines.nn.shapes` unless it says otherwise.
     """
     device, hard, steps = engine.host.device, params.scenes == "hard", params.train_steps
     size = params.batch
@@ -102,9 +122,9 @@ def train(
         network.load_state_dict(resume.state["network"])
         optimiser.load_state_dict(resume.state["optimiser"])
         log, first = Log.restored(resume.state["log"]), resume.step + 1
-    shown = [scene(HELD_OUT + i, hard=hard) for i in range(SHOWN)]
+    shown = [source.scene(HELD_OUT + i, hard=hard) for i in range(SHOWN)]
     for step in range(first, steps + 1):
-        images, targets = batch(range((step - 1) * size, step * size), hard=hard)
+        images, targets = source.batch(range((step - 1) * size, step * size), hard=hard)
         network.train()
         terms = loss(images.to(device), [_moved(t, device) for t in targets], params)
         for group in optimiser.param_groups:
@@ -117,9 +137,11 @@ def train(
         network.eval()
         if step % EVERY == 0 or step == steps:
             count = FINAL if step == steps else HELD
-            log.measured.append((step, *figures(measure(detect, device, hard=hard, count=count))))
+            told = measure(detect, device, hard=hard, count=count, source=source)
+            log.measured.append((step, *figures(told)))
         if step % EVERY == 0 or step in (1, steps):
-            for artefact in held_out(shown, _detected(detect, shown, device), step):
+            seen = _detected(detect, shown, device)
+            for artefact in held_out(shown, seen, step, source.names):
                 params = yield artefact
         for artefact in log.curves(step):
             params = yield artefact
@@ -159,6 +181,7 @@ def measure(
     hard: bool,
     count: int = FINAL,
     masks: bool = False,
+    source: Source = SHAPES,
 ) -> AveragePrecision:
     """AP on the first ``count`` held-out scenes, of boxes or of masks; the network is in eval mode.
 
@@ -166,10 +189,11 @@ def measure(
     """
     truths, found = [], []
     for at in range(0, count, CHUNK):
-        scenes = [scene(HELD_OUT + i, hard=hard) for i in range(at, min(at + CHUNK, count))]
+        end = min(at + CHUNK, count)
+        scenes = [source.scene(HELD_OUT + i, hard=hard) for i in range(at, end)]
         truths += [truths_of(s, masks=masks) for s in scenes]
         found += [found_of(d, masks=masks) for d in _detected(detect, scenes, device)]
-    return average_precision(truths, found, classes=range(len(NAMES)))
+    return average_precision(truths, found, classes=range(len(source.names)))
 
 
 def truths_of(held: Scene, *, masks: bool = False) -> Truths:
@@ -207,7 +231,9 @@ def figures(measured: AveragePrecision) -> tuple[float, float, float]:
     return measured.mean, measured.at(0.5), measured.at(0.75)
 
 
-def held_out(scenes: Sequence[Scene], told: Sequence[Detected], step: int) -> Iterator[Artefact]:
+def held_out(
+    scenes: Sequence[Scene], told: Sequence[Detected], step: int, names: Sequence[str] = NAMES
+) -> Iterator[Artefact]:
     """Held-out scenes in rows of four, what was found in them, and what was missed, dashed."""
     side, across = scenes[0].image.shape[0], 4
     rows = [[s.image for s in scenes[i : i + across]] for i in range(0, len(scenes), across)]
@@ -223,7 +249,7 @@ def held_out(scenes: Sequence[Scene], told: Sequence[Detected], step: int) -> It
         missed = _missed(truths, found, seen)
         boxes += [*(found.boxes[seen] + shift), *(truths.boxes[missed] + shift)]
         scores += [*found.scores[seen], *[0.0] * int(missed.sum())]
-        labels += [NAMES[label] for label in (*found.labels[seen], *truths.labels[missed])]
+        labels += [names[label] for label in (*found.labels[seen], *truths.labels[missed])]
         state += ["kept"] * int(seen.sum()) + ["below"] * int(missed.sum())
     yield Image("held-out/scenes", picture, step=step, note="no training saw these")
     yield Boxes(

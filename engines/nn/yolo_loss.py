@@ -7,7 +7,7 @@ sum is the loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,6 @@ from engines.nn.yolo_boxes import v1_boxes, v1_cells, v1_encode, v2_boxes, v2_ce
 V1_TERMS = ("centre", "size", "object", "no object", "class")
 V2_TERMS = ("centre", "size", "object", "no object", "class", "anchors")
 IGNORED = 0.6  # v2: a box that meets a truth by more than this is not told that nothing is there
-PULLED = 12_800  # v2: so many pictures long all boxes are drawn to their anchors
 PULL = 0.01
 
 
@@ -196,6 +195,10 @@ def v2_assign(
     ), nearest  # fmt: skip
 
 
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels, reduction="sum")
+
+
 def v2_loss(
     output: Tensor,
     boxes: Sequence[Tensor],
@@ -203,7 +206,8 @@ def v2_loss(
     *,
     anchors: Tensor,
     stride: int,
-    seen: int = PULLED,
+    pulled: bool = False,
+    classify: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """The terms of Darknet's region layer by `V2_TERMS`, as its gradients define them.
 
@@ -211,7 +215,9 @@ def v2_loss(
     the truth as shares of the picture; the confidence of a full box should be its IoU.
 
     Args:
-        seen: pictures trained on so far; below `PULLED` all boxes are drawn to their anchors.
+        pulled: draw all boxes to their anchors, as Darknet does for the first 12,800 pictures.
+        classify: the loss of class logits (M, C) against labels (M,), summed; cross-entropy
+            unless there is a tree.
     """
     cells = v2_cells(output, len(anchors))
     found, nearest = v2_assign(cells, boxes, labels, anchors, stride)
@@ -224,15 +230,15 @@ def v2_loss(
     height, width = cells.shape[1:3]
     share = (found.target[:, 2:].exp() * anchors[found.box]).prod(1) / (height * width)
     weight = 2.0 - share
-    pulled = output.new_zeros(())
-    if seen < PULLED:
-        pulled = (cells[..., :2].sigmoid() - 0.5).square().sum() + cells[..., 2:4].square().sum()
+    drawn = output.new_zeros(())
+    if pulled:
+        drawn = (cells[..., :2].sigmoid() - 0.5).square().sum() + cells[..., 2:4].square().sum()
     terms = (
         0.5 * (weight * centre).sum(),
         0.5 * (weight * size).sum(),
         2.5 * (confidence[found.at] - found.iou).square().sum(),
         0.5 * (confidence.square() * empty).sum(),
-        F.cross_entropy(own[:, 5:], found.label, reduction="sum"),
-        0.5 * PULL * pulled,
+        (classify or _cross_entropy)(own[:, 5:], found.label),
+        0.5 * PULL * drawn,
     )
     return {name: term / len(output) for name, term in zip(V2_TERMS, terms, strict=True)}
