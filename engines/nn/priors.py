@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from engines.nn.boxes import from_centres
 from explorer.api import Affine
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box coding: variances 0.1 and 0.2
@@ -47,7 +49,7 @@ class Priors:
         return [
             part.reshape(*grid, count, *rows.shape[1:])
             for part, grid, count in zip(
-                torch.split(rows, self.counts), self.grids, self.per_cell, strict=True
+                torch.split(rows, list(self.counts)), self.grids, self.per_cell, strict=True
             )
         ]
 
@@ -66,6 +68,27 @@ class Priors:
             x, y = centres[0, 0].tolist()
             found.append(Affine(sx, sy, x - sx / 2, y - sy / 2))
         return found
+
+    def reshaped(self, ratios: Sequence[float] | None, enlarge: float) -> Priors:
+        """Boxes of other shapes in the same cells: what a network with them would start from.
+
+        Args:
+            ratios: each gives a wide and a high box of the first square's area, beside the two
+                squares of the map; None keeps the shapes there are.
+            enlarge: factor on all sides.
+        """
+        parts, counts = [], []
+        for boxes, centres in zip(self.split(self.boxes), self.centres(), strict=True):
+            sides = (boxes[..., 2:] - boxes[..., :2])[0, 0]  # (A, 2), the two squares first
+            if ratios is not None:
+                roots = [r for ratio in ratios for r in (ratio**0.5, ratio**-0.5)]
+                high = sides.new_tensor([[r, 1 / r] for r in roots]).reshape(-1, 2)
+                sides = torch.cat([sides[:2], sides[:1] * high])
+            middles = centres[:, :, None].expand(-1, -1, len(sides), -1)
+            spread = (enlarge * sides).expand_as(middles)
+            parts.append(from_centres(torch.cat([middles, spread], -1)).reshape(-1, 4))
+            counts.append(len(sides))
+        return Priors(torch.cat(parts), self.grids, tuple(counts), self.side)
 
     def cell_at(self, x: float, y: float) -> list[tuple[int, int]]:
         """(row, column) of the cell of every map whose centre is nearest, network pixels."""
