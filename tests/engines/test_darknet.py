@@ -74,44 +74,17 @@ def test_reorg_equals_a_direct_loop_of_the_index_rule(shape: tuple[int, int, int
 
 
 def test_the_published_cfg_has_its_channels_and_parameters() -> None:
-    plan = [
-        "32",
-        "p",
-        "64",
-        "p",
-        "128",
-        "64",
-        "128",
-        "p",
-        "256",
-        "128",
-        "256",
-        "p",
-        "512",
-        "256",
-        "512",
-        "256",
-        "512",
-        "p",
-        "1024",
-        "512",
-        "1024",
-        "512",
-        "1024",
-        "1024",
-        "1024",
-    ]
-    one = {"64": 1, "128": 1, "256": 1, "512": 1}
-    text, before = "[net]\nwidth=416\nheight=416\nchannels=3\n", "0"
-    for item in plan:
-        if item == "p":
+    plan = [32, 0, 64, 0, 128, 64, 128, 0, 256, 128, 256, 0, 512, 256, 512, 256, 512, 0]
+    plan += [1024, 512, 1024, 512, 1024, 1024, 1024]  # 0 is a pool
+    text, before = "[net]\nwidth=416\nheight=416\nchannels=3\n", 0
+    for filters in plan:
+        if not filters:
             text += "[maxpool]\nsize=2\nstride=2\n"
         else:
-            narrow = item in one and int(item) < int(before)
-            text += convolution(item, 1 if narrow else 3)
-            before = item
-    text += "[route]\nlayers=-9\n" + convolution("64", 1) + "[reorg]\nstride=2\n"
-    text += "[route]\nlayers=-1,-4\n" + convolution("1024", 3)
+            text += convolution(filters, 1 if filters < before else 3)
+            before = filters
+    text += "[route]\nlayers=-9\n" + convolution(64, 1) + "[reorg]\nstride=2\n"
+    text += "[route]\nlayers=-1,-4\n" + convolution(1024, 3)
     text += "[convolutional]\nsize=1\nstride=1\npad=1\nfilters=125\nactivation=linear\n"
     text += "[region]\nanchors=1.3221,1.73145, 3.19275,4.00944, 5.05587,8.09892, 9.47112,4.84053, "
     text += "11.2364,10.0071\nclasses=20\nnum=5\nsoftmax=1\n"
@@ -124,7 +97,7 @@ def test_the_published_cfg_has_its_channels_and_parameters() -> None:
     assert not network.fixed
 
 
-def convolution(filters: str, size: int) -> str:
+def convolution(filters: int, size: int) -> str:
     return (f"[convolutional]\nbatch_normalize=1\nfilters={filters}\nsize={size}\nstride=1\npad=1\n"
             "activation=leaky\n")  # fmt: skip
 
