@@ -6,12 +6,14 @@ Keys are torchvision's: ``inner_blocks.K.0.*`` are the lateral 1x1 convolutions,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.api import Probe
+
+Watch = Callable[[int, Tensor, Tensor | None, Tensor], None]
 
 
 class FeaturePyramid(nn.Module):
@@ -24,6 +26,8 @@ class FeaturePyramid(nn.Module):
         pool: whether there is one more level, every second cell of the last, for proposals only.
         without_top_down, without_lateral: levels whose sum lacks that part. The coarsest level has
             no top-down part; without its lateral one it is 0.
+        watch: called with each level, its lateral and top-down parts as they enter the sum (None
+            where there is none), and the sum.
     """
 
     def __init__(self, inputs: Sequence[int], channels: int, *, pool: bool = False) -> None:
@@ -31,6 +35,7 @@ class FeaturePyramid(nn.Module):
         self.pool = pool
         self.without_top_down: Collection[int] = ()
         self.without_lateral: Collection[int] = ()
+        self.watch: Watch | None = None
         self.inner_blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, channels, 1)) for width in inputs
         )
@@ -68,11 +73,15 @@ class FeaturePyramid(nn.Module):
     def _merge(self, k: int, x: Tensor, above: Tensor | None) -> Tensor:
         """M of level k from its map and from M of the level above."""
         lateral: Tensor = self.get_submodule(f"lateral{k}")(self.inner_blocks[k](x))
-        total = lateral * 0 if k in self.without_lateral else lateral
+        total = side = lateral * 0 if k in self.without_lateral else lateral
+        raised = None
         if above is not None:
             # Nearest to the very size of the map, which may be odd.
             raised = F.interpolate(above, size=x.shape[-2:], mode="nearest")
             raised = self.get_submodule(f"top_down{k}")(raised)
-            total = total if k in self.without_top_down else total + raised
+            raised = raised * 0 if k in self.without_top_down else raised
+            total = side + raised
         merged: Tensor = self.get_submodule(f"merged{k}")(total)
+        if self.watch is not None:
+            self.watch(k, side, raised, merged)
         return merged
