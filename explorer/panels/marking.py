@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor
 from explorer.kinds import Boxes, Keypoints
 from explorer.panels.overlays import BoxMark, class_colour, colours_of
 
-GONE = ("removed", "suppressed", "rejected", "below")  # states that are drawn dashed
+# States that are drawn dashed.
+GONE = ("removed", "removed by it", "suppressed", "rejected", "below")
 SEEN_FROM = 0.3  # score from which a keypoint counts as seen
 
 
