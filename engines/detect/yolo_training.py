@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engines.nn.detector_training import Detected
 from engines.nn.nms import batched_nms
@@ -66,27 +66,20 @@ class V2Training:
         self.network, self.scenes, self.sizes, self.pulled = network, scenes, sizes, pulled
         self.seen = 0
 
-    @property
-    def anchors(self) -> Tensor:
-        """(A, 2) in cells."""
-        anchors = self.network.anchors
-        assert isinstance(anchors, Tensor)
-        return anchors
-
     def start(self, generator: torch.Generator) -> None:
         """Fresh weights, and the anchors that k-means chose for these scenes."""
         start(self.network, generator)
-        self.anchors.copy_(torch.tensor(SHAPE_ANCHORS[self.scenes]))
+        self.network.anchors.copy_(torch.tensor(SHAPE_ANCHORS[self.scenes]))
 
     def loss(self, images: Tensor, targets: list[Target], params: Any) -> dict[str, Tensor]:
         """The terms of the region layer at the size whose turn it is."""
         size = self.sizes[self.seen // len(images) % len(self.sizes)]
         scale = size / images.shape[2]
         if scale != 1:
-            images = nn.functional.interpolate(images, (size, size), mode="bilinear")
+            images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear")
         terms = v2_loss(
             self.network(images), [t.boxes * scale for t in targets], [t.labels for t in targets],
-            anchors=self.anchors, stride=self.network.stride,
+            anchors=self.network.anchors, stride=self.network.stride,
             pulled=self.seen < self.pulled,
         )  # fmt: skip
         self.seen += len(images)
@@ -94,5 +87,5 @@ class V2Training:
 
     def detect(self, images: Tensor) -> list[Detected]:
         """What is found in each picture."""
-        return [found_of(v2_decode(output, self.anchors, self.network.stride))
+        return [found_of(v2_decode(output, self.network.anchors, self.network.stride))
                 for output in self.network(images)]  # fmt: skip

@@ -158,6 +158,8 @@ class YoloV2(nn.Module):
         small: the network for 64 px, with 8 px a cell instead of 32.
     """
 
+    anchors: Tensor
+
     def __init__(
         self,
         classes: int = 20,
@@ -224,6 +226,7 @@ class FaceYolo(nn.Module):
     beyond the right and the bottom edge.
     """
 
+    anchors: Tensor
     stride, classes = STRIDE, 0
 
     def __init__(self) -> None:

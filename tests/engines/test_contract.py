@@ -28,6 +28,7 @@ OTHER_IMAGE, OTHER_TEXT = ("coffee.png", "flower.jpg"), "a1b2c3d4??d"
 # Facts about an architecture or a past training: neither the picture nor a nudge of the weights
 # may change them.
 CONSTANT = {"vgg": {"layers/receptive field"}, "resnet": {"degradation"}}
+WORDS: dict[str, str] = {}  # another value of a text knob, by its name
 BUILDS_TRIED = 2  # of the choices of a knob that rebuilds
 
 
@@ -248,6 +249,8 @@ def candidates(knob: knobs.Knob, now: Any) -> list[Any]:
         return [c for c in knob.choices if c != now]
     if knob.kind == "switch":
         return [not now]
+    if knob.kind == "text":
+        return [WORDS.get(knob.name, "nothing of this name")]
     if knob.kind in ("points", "mask"):
         return [((0.0, 1.0),), ((1.0, 0.0),)]
     if knob.kind == "point":
