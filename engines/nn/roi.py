@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 
 from engines.nn.boxes import area
 
-CHUNK = 1 << 22  # cells that are looked up at once: indices of 32 MB
+CACHED = 1 << 19  # values that are pooled at once: 2 MB
+MOST = 1 << 26  # the same where larger parts cost less: 256 MB
 
 
 def bilinear_weights(y: Tensor, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -145,25 +147,25 @@ def roi_align(
     """
     table, first = _table(maps, rois)
     frame = _Frame.of(rois[:, 1:], size, scale, aligned=aligned)
-    parts, rows = [table.new_zeros((0, table.shape[1]))], [first.new_zeros(0)]
-    for group, (across, down) in _alike(frame.counts(ratio)):
-        for chunk in torch.split(group, max(1, CHUNK // max(1, 4 * size * size * across * down))):
+    parts, rows = [maps.new_zeros((0, maps.shape[1], size * size))], [first.new_zeros(0)]
+    for group, (across, down) in _alike(frame, ratio):
+        cost = size * size * max(maps.shape[1], 4 * across * down)
+        for chunk in torch.split(group, max(1, _budget(table) // cost)):
             part = _Frame(frame.start[chunk], frame.bin[chunk])
             y = part.points(1, size, down)[:, :, None, :, None]
             x = part.points(0, size, across)[:, None, :, None, :]
             index, weight = bilinear_weights(y, x, *maps.shape[-2:])  # (R, s, s, r_y, r_x, 4)
             index = (index + first[chunk, None, None, None, None, None]).flatten(3)
-            weight = (weight / max(1, across * down)).flatten(3)
-            parts.append(
-                F.embedding_bag(
-                    index.flatten(0, 2),
-                    table,
-                    mode="sum",
-                    per_sample_weights=weight.flatten(0, 2).to(table.dtype),
-                )
+            weight = (weight / max(1, across * down)).flatten(3).to(table.dtype)
+            pooled = F.embedding_bag(
+                index.flatten(0, 2), table, mode="sum", per_sample_weights=weight.flatten(0, 2)
             )
+            parts.append(pooled.view(-1, size * size, pooled.shape[1]).transpose(1, 2))
             rows.append(chunk)
-    return _regions(torch.cat(parts), torch.cat(rows), size)
+    found = torch.cat(parts)
+    if ratio <= 0:
+        found = found[torch.cat(rows).argsort()]
+    return found.view(len(rois), maps.shape[1], size, size)
 
 
 def roi_pool(maps: Tensor, rois: Tensor, size: int, scale: float) -> Tensor:
@@ -182,16 +184,18 @@ def roi_pool(maps: Tensor, rois: Tensor, size: int, scale: float) -> Tensor:
     start = (bins[..., 1] * width + bins[..., 0] + first[:, None, None]).flatten()
     columns, lines = (bins[..., 2:] - bins[..., :2]).clamp(min=0).flatten(0, 2).unbind(-1)
     counts = columns * lines
-    parts = [table.new_zeros((0, table.shape[1]))]
-    for chunk in _chunks(counts):
+    parts = [maps.new_zeros((0, maps.shape[1], size * size))]
+    cost = counts.view(-1, size * size).sum(1).clamp(min=size * size * maps.shape[1])
+    for run in _runs(cost, _budget(table)):
+        chunk = slice(run.start * size * size, run.stop * size * size)
         offsets = counts[chunk].cumsum(0) - counts[chunk]
         bag = torch.repeat_interleave(counts[chunk])
         within = torch.arange(len(bag), device=bag.device) - offsets[bag]
         across = columns[chunk][bag]
         index = start[chunk][bag] + within // across * width + within % across
-        parts.append(F.embedding_bag(index, table, offsets, mode="max"))
-    rows = torch.arange(len(rois), device=rois.device)
-    return _regions(torch.cat(parts), rows, size)
+        pooled = F.embedding_bag(index, table, offsets, mode="max")
+        parts.append(pooled.view(-1, size * size, pooled.shape[1]).transpose(1, 2))
+    return torch.cat(parts).view(len(rois), maps.shape[1], size, size)
 
 
 def _table(maps: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,28 +204,32 @@ def _table(maps: Tensor, rois: Tensor) -> tuple[Tensor, Tensor]:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]), rois[:, 0].long() * cells
 
 
-def _alike(counts: Tensor) -> list[tuple[Tensor, tuple[int, int]]]:
-    """Regions of one and the same number of points: their indices and the number in x and y."""
-    kinds, which = torch.unique(counts, dim=0, return_inverse=True)
+def _budget(table: Tensor) -> int:
+    """Values that are looked up or pooled at once.
+
+    Small parts stay in a processor's cache; but a backward pass costs a whole table for each part,
+    and a GPU a call.
+    """
+    whole = table.is_cuda or (table.requires_grad and torch.is_grad_enabled())
+    return MOST if whole else CACHED
+
+
+def _alike(frame: _Frame, ratio: int) -> list[tuple[Tensor, tuple[int, int]]]:
+    """Regions of the same number of points a bin: their indices, and the number in x and y."""
+    if ratio > 0:
+        return [(torch.arange(len(frame.start), device=frame.start.device), (ratio, ratio))]
+    kinds, which = torch.unique(frame.counts(ratio), dim=0, return_inverse=True)
     return [
         (torch.nonzero(which == k)[:, 0], (int(across), int(down)))
         for k, (across, down) in enumerate(kinds.tolist())
     ]
 
 
-def _chunks(counts: Tensor) -> list[slice]:
-    """Runs of bins of at most `CHUNK` cells together, or of a single bin."""
-    share = (counts.cumsum(0) - 1).div(CHUNK, rounding_mode="floor")
+def _runs(cost: Tensor, most: int) -> list[slice]:
+    """Runs of regions that cost (R,) about ``most`` together, or of a single one."""
+    share = (cost.cumsum(0) - 1).div(most, rounding_mode="floor")
     ends = torch.unique_consecutive(share, return_counts=True)[1].cumsum(0).tolist()
-    return [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
-
-
-def _regions(pooled: Tensor, rows: Tensor, size: int) -> Tensor:
-    """(R s s, C), whose regions are ``rows`` (R,) in this order, to (R, C, s, s) in theirs."""
-    found = pooled.view(len(rows), size, size, pooled.shape[1])
-    if len(rows) and not bool((rows[1:] > rows[:-1]).all()):
-        found = found[rows.argsort()]
-    return found.permute(0, 3, 1, 2).contiguous()
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 def level_of(
