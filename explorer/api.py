@@ -1,6 +1,7 @@
 """The one import for engine authors."""
 
 from explorer.analysis import gram, unit_order
+from explorer.coco_results import encoded_mask, result_records
 from explorer.engine import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -53,6 +54,6 @@ __all__ = [
     "ClipInput", "Curve", "EndOfStep", "Engine", "EngineError", "FeatureMaps", "Field", "FileInput",
     "FolderInput", "Graph", "Histogram", "Host", "Hypercolumn", "Image", "ImageInput", "Input",
     "Inputs", "Keypoints", "Masks", "Matrix", "Outcome", "Preprocess", "Probe", "Run", "Scatter",
-    "Scores", "Text", "TextInput", "Training", "WeightsMissing", "gram", "knob", "mismatches",
-    "place", "prepare", "unit_order", "unprepare",
+    "Scores", "Text", "TextInput", "Training", "WeightsMissing", "encoded_mask", "gram", "knob",
+    "mismatches", "place", "prepare", "result_records", "unit_order", "unprepare",
 ]  # fmt: skip

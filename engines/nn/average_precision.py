@@ -122,17 +122,50 @@ def average_precision(
         raise ValueError(f"{len(truths)} pictures with truths, {len(found)} with detections")
     if classes is None:
         classes = sorted({int(label) for t in truths for label in t.labels})
-    shape = len(thresholds), len(RECALLS), len(classes)
-    precision, recall = np.full(shape, np.nan), np.full((shape[0], shape[2]), np.nan)
-    for k, label in enumerate(classes):
-        matched = [
-            _match(_truths_of(t, label), _found_of(f, label, most), thresholds, AREAS[area])
-            for t, f in zip(truths, found, strict=True)
-        ]
-        count = sum(m.count for m in matched)
-        if count:
-            precision[..., k], recall[:, k] = _envelope(matched, count)
-    return AveragePrecision(precision, recall, tuple(classes), tuple(thresholds))
+    gathered = Gathered(classes, thresholds=thresholds, most=most, areas=(area,))
+    for t, f in zip(truths, found, strict=True):
+        gathered.add(t, f)
+    return gathered.figures(area)
+
+
+class Gathered:
+    """Matches of picture after picture, so that none has to be kept; arguments as above."""
+
+    def __init__(
+        self,
+        classes: Sequence[int],
+        *,
+        thresholds: Sequence[float] = THRESHOLDS,
+        most: int = MOST,
+        areas: Sequence[str] = tuple(AREAS),
+    ) -> None:
+        self.classes, self.thresholds, self.most = tuple(classes), tuple(thresholds), most
+        self._matched: dict[tuple[int, str], list[_Matched]] = {
+            (label, area): [] for label in self.classes for area in areas
+        }
+        self._areas = tuple(areas)
+
+    def add(self, truths: Truths, found: Found) -> None:
+        """Match one picture."""
+        for label in self.classes:
+            t, f = _truths_of(truths, label), _found_of(found, label, self.most)
+            if not len(t.boxes) and not len(f.boxes):
+                continue
+            iou, sizes = _overlaps(t, f)
+            for area in self._areas:
+                made = _match(t, f.scores, iou, sizes, self.thresholds, AREAS[area])
+                self._matched[label, area].append(made)
+
+    def figures(self, area: str = "all") -> AveragePrecision:
+        """Precision and recall over all pictures so far."""
+        shape = len(self.thresholds), len(RECALLS), len(self.classes)
+        precision, recall = np.full(shape, np.nan), np.full((shape[0], shape[2]), np.nan)
+        for k, label in enumerate(self.classes):
+            matched = self._matched[label, area]
+            count = sum(m.count for m in matched)
+            if count:
+                precision[..., k], recall[:, k] = _envelope(matched, count)
+        return AveragePrecision(precision, recall, self.classes, self.thresholds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,24 +196,31 @@ def _found_of(f: Found, label: int, most: int) -> Found:
     return Found(boxes, scores[order], f.labels[chosen[order]], masks)
 
 
+def _overlaps(truths: Truths, found: Found) -> tuple[Floats, Floats]:
+    """IoU (M, N), and the sizes (M,) of what was found in pixels."""
+    if truths.masks is not None and found.masks is not None:
+        iou = mask_iou(found.masks, truths.masks, truths.crowd)
+        return iou, found.masks.sum((1, 2)).astype(np.float64)
+    return box_iou(found.boxes, truths.boxes, truths.crowd), _areas(found.boxes)
+
+
 def _match(
-    truths: Truths, found: Found, thresholds: Sequence[float], area: tuple[float, float]
+    truths: Truths,
+    scores: Floats,
+    iou: Floats,
+    sizes: Floats,
+    thresholds: Sequence[float],
+    area: tuple[float, float],
 ) -> _Matched:
     """Greedy matching at every threshold; a truth that counts goes before one that is ignored."""
     outside = (truths.areas < area[0]) | (truths.areas > area[1])
     aside = truths.crowd | outside
-    if truths.masks is not None and found.masks is not None:
-        iou = mask_iou(found.masks, truths.masks, truths.crowd)
-        sizes = found.masks.sum((1, 2)).astype(np.float64)
-    else:
-        iou = box_iou(found.boxes, truths.boxes, truths.crowd)
-        sizes = _areas(found.boxes)
     least = np.minimum(np.array(thresholds), 1 - 1e-10)[:, None]
     taken = np.zeros((len(thresholds), len(truths.boxes)), np.bool_)
-    hit = np.zeros((len(thresholds), len(found.boxes)), np.bool_)
+    hit = np.zeros((len(thresholds), len(scores)), np.bool_)
     ignored = hit.copy()
     every = np.arange(len(thresholds))
-    for d in range(len(found.boxes)):
+    for d in range(len(scores)):
         if not len(truths.boxes):
             break
         free = (~taken | truths.crowd) & (iou[d] >= least)
@@ -194,7 +234,7 @@ def _match(
         ignored[:, d] = met & aside[best]
     beyond = (sizes < area[0]) | (sizes > area[1])
     ignored |= ~hit & beyond
-    return _Matched(found.scores, hit, ignored, int((~aside).sum()))
+    return _Matched(scores, hit, ignored, int((~aside).sum()))
 
 
 def _envelope(matched: Sequence[_Matched], count: int) -> tuple[Floats, Floats]:
