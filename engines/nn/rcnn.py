@@ -105,6 +105,7 @@ class RCNN(nn.Module):
 
     Attributes:
         classes: the background included. ``framing``: how it wants its pictures.
+        proposing: how its proposals are chosen unless somebody wants them otherwise.
         strides: of the levels that regions are pooled from.
     """
 
@@ -116,6 +117,7 @@ class RCNN(nn.Module):
         *,
         classes: int,
         framing: Framing,
+        proposing: ProposalRule,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -123,6 +125,7 @@ class RCNN(nn.Module):
         self.roi_heads = roi_heads
         self.classes = classes
         self.framing = framing
+        self.proposing = proposing
         self.strides: tuple[int, ...] = backbone.body.strides
 
     def forward(
@@ -135,7 +138,7 @@ class RCNN(nn.Module):
         """All stages for one picture (1, 3, H, W) whose part without padding is ``size``."""
         pyramid: Pyramid = self.backbone(x)
         rpn: RpnOutput = self.rpn(pyramid.levels, (x.shape[2], x.shape[3]))
-        proposals = propose(rpn, size, proposing or ProposalRule())
+        proposals = propose(rpn, size, proposing or self.proposing)
         output: BoxOutput = self.roi_heads(pyramid.heads, [proposals.kept], self.strides)
         found = detect(output, size, detecting or DetectionRule())
         masks = keypoints = None
@@ -180,7 +183,10 @@ def resnet50_fpn(
         heads.add_keypoints(
             MultiScaleRoIAlign(14, 2), KeypointHead(256, [512] * 8), KeypointPredictor(512, points)
         )
-    return RCNN(backbone, rpn, heads, classes=classes, framing=framing or Framing())
+    return RCNN(
+        backbone, rpn, heads, classes=classes, framing=framing or Framing(),
+        proposing=ProposalRule(),
+    )  # fmt: skip
 
 
 def small(
@@ -206,7 +212,8 @@ def small(
             pool(14), KeypointHead(48, [48, 48]), KeypointPredictor(48, points, enlarge=False)
         )
     framing = Framing(shortest=64, longest=128, multiple=8)
-    return RCNN(backbone, rpn, heads, classes=classes, framing=framing)
+    proposing = ProposalRule(before=150, after=100)
+    return RCNN(backbone, rpn, heads, classes=classes, framing=framing, proposing=proposing)
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

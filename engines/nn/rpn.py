@@ -182,7 +182,7 @@ def propose(
         size: (height, width) of the picture in the network's input, without padding.
     """
     logits = output.objectness()[image].detach()
-    parts = logits.split(list(output.counts))
+    parts = torch.split(logits, list(output.counts))
     starts = [sum(output.counts[:i]) for i in range(len(parts))]
     best = torch.cat(
         [

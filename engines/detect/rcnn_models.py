@@ -1,0 +1,45 @@
+"""Which trained R-CNN networks there are, and the names of their classes."""
+
+from __future__ import annotations
+
+import torch
+
+from engines.nn.coco_names import COCO_91
+from engines.nn.rcnn import RCNN, Kind, load, resnet50_fpn, small
+from engines.nn.shapes import NAMES
+from explorer.api import Host
+
+UNTRAINED = "shapes-untrained"  # drawn weights, to train from
+SHAPES = ("background", *NAMES)
+PERSON = ("background", "person")
+
+
+def models(kind: Kind) -> tuple[str, ...]:
+    """Weights by name: two trainings of ours on generated scenes, the official ones, none."""
+    ours = (f"shapes-{kind}-rcnn", f"shapes-{kind}-rcnn-hard")
+    return (*ours, f"{kind}rcnn-resnet50-fpn-coco", UNTRAINED)
+
+
+def build(kind: Kind, model: str, host: Host) -> RCNN:
+    """The network of a name of `models` with its weights.
+
+    Raises:
+        WeightsMissing: they must be fetched first.
+    """
+    if model == UNTRAINED:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(host.seed)
+            return small(kind, len(SHAPES))
+    if model.startswith("shapes-"):
+        network = small(kind, len(SHAPES))
+    else:
+        network = resnet50_fpn(kind, len(class_names(kind, model)))
+    load(network, host.weights(model), model)
+    return network
+
+
+def class_names(kind: Kind, model: str) -> tuple[str, ...]:
+    """Names of the classes of a model, the background first."""
+    if model.startswith("shapes-"):
+        return SHAPES
+    return PERSON if kind == "keypoint" else COCO_91

@@ -1,0 +1,129 @@
+"""A feature pyramid at work, as artefacts in input pixels: what each level is the sum of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.nn.fpn import FeaturePyramid
+from engines.nn.rcnn import Framed
+from engines.nn.rcnn_backbone import Pyramid
+from engines.nn.rpn_views import cells
+from explorer.api import Artefact, Field, Matrix, Scores
+
+PATHS = ("lateral", "top-down")
+
+
+@dataclass(slots=True)
+class Sums:
+    """Watches one pass of a pyramid: both parts of each sum and the sum, (1, C, h, w) by level."""
+
+    lateral: dict[int, Tensor] = field(default_factory=dict)
+    top_down: dict[int, Tensor] = field(default_factory=dict)
+    merged: dict[int, Tensor] = field(default_factory=dict)
+
+    def __call__(
+        self, level: int, lateral: Tensor, top_down: Tensor | None, merged: Tensor
+    ) -> None:
+        """One level has been merged."""
+        self.lateral[level], self.merged[level] = lateral, merged
+        if top_down is not None:
+            self.top_down[level] = top_down
+
+
+def switches(sums: Sums, names: Sequence[str]) -> Matrix:
+    """How much each path carries into each level; 0 is a path that was switched off."""
+    values = np.array([
+        [_rms(sums.lateral[k]), _rms(sums.top_down[k]) if k in sums.top_down else 0.0]
+        for k in range(len(names))
+    ])  # fmt: skip
+    return Matrix(
+        "switches/what each path carries", values.T, rows=PATHS, columns=tuple(names),
+        scale="sequential", gestures={"pick": "off"},
+        note="root mean square; click a cell to switch that path off or on. The coarsest level has "
+        "nothing above it",
+    )  # fmt: skip
+
+
+def pyramid(
+    framed: Framed, maps: Pyramid, sums: Sums, names: Sequence[str], channel: int | None
+) -> Iterator[Artefact]:
+    """C, M and P of every level: one channel, or the energy over all.
+
+    Args:
+        names: of the levels, P2 and so on. channel: counts modulo the channels of a map.
+    """
+    what = "energy: root mean square over channels" if channel is None else f"channel {channel}"
+    for k, name in enumerate(names):
+        digit = name.removeprefix("P")
+        for letter, tensor, said in (
+            ("C", maps.body[k], "of the body"),
+            ("M", sums.merged[k], "the sum, before the 3x3 convolution"),
+            ("P", maps.levels[k], "after the 3x3 convolution"),
+        ):
+            kept, affine = cells(framed, tensor)
+            yield Field(
+                f"pyramid/{letter}{digit}", _picture(kept, channel), affine=affine, over=False,
+                scale="sequential" if channel is None else "diverging", note=f"{what}; {said}",
+            )  # fmt: skip
+
+
+def parts(
+    framed: Framed, sums: Sums, fpn: FeaturePyramid, names: Sequence[str]
+) -> Iterator[Artefact]:
+    """Both parts of every sum, the share of the one from above, and P without it."""
+    for k, name in enumerate(names):
+        if k not in sums.top_down:
+            continue
+        side, affine = cells(framed, sums.lateral[k])
+        above, _ = cells(framed, sums.top_down[k])
+        lateral, top_down = _picture(side, None), _picture(above, None)
+        yield Field(f"parts/{name} lateral", lateral, affine=affine, over=False, unit="rms")
+        yield Field(f"parts/{name} top-down", top_down, affine=affine, over=False, unit="rms")
+        total = lateral + top_down
+        share = np.divide(top_down, total, out=np.zeros_like(total), where=total > 0)
+        yield Field(
+            f"parts/{name} share of top-down", share, scale="probability", affine=affine,
+            over=False, note="top-down / (lateral + top-down), of their energies",
+        )  # fmt: skip
+        alone, _ = cells(framed, _last(fpn, k, sums.lateral[k]))
+        yield Field(
+            f"parts/{name} without top-down", _picture(alone, None), affine=affine, over=False,
+            unit="rms", note=f"{name} as it would be if nothing came from above",
+        )  # fmt: skip
+
+
+def _last(fpn: FeaturePyramid, level: int, merged: Tensor) -> Tensor:
+    """The 3x3 convolution of a level, not as a call of the module: no part of this pass."""
+    convolution = fpn.layer_blocks[level][0]  # type: ignore[index]
+    assert isinstance(convolution, nn.Conv2d)
+    return F.conv2d(merged, convolution.weight, convolution.bias, padding=1)
+
+
+def counts(levels: Tensor, names: Sequence[str], item: str, note: str) -> Scores:
+    """How many boxes belong to each level; levels (N,) from 0."""
+    found = torch.bincount(levels.cpu(), minlength=len(names)).float()
+    return Scores(
+        f"levels/{item}", _array(found), labels=tuple(names), probability=False, note=note
+    )
+
+
+def _picture(maps: Tensor, channel: int | None) -> npt.NDArray[np.float32]:
+    """One channel of maps (C, h, w), or the root mean square over them."""
+    chosen = maps.square().mean(0).sqrt() if channel is None else maps[channel % len(maps)]
+    return _array(chosen)
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+def _array(t: Tensor) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = t.detach().to("cpu", torch.float32).numpy()
+    return values
