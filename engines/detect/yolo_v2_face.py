@@ -5,17 +5,19 @@ Redmon, Farhadi, "YOLO9000: Better, Faster, Stronger", 2016; weights of the npm 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
 
-from engines.nn.detections import DetectionParams
+from engines.nn.coco import evaluate_folder
+from engines.nn.detections import DetectionParams, kept
 from engines.nn.loading import load_state
 from engines.nn.yolo import FACE_PREPROCESS, FaceYolo
 from engines.nn.yolo_boxes import v2_decode
-from engines.nn.yolo_views import Seen, views
+from engines.nn.yolo_views import Seen, candidates, views
 from explorer.api import (
     Artefact,
     Boxes,
@@ -83,3 +85,14 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
     def again(self, kept: Seen, params: YoloV2FaceParams) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
         yield from views(kept, params)
+
+    def evaluate(
+        self, folder: Path, params: YoloV2FaceParams
+    ) -> Generator[Artefact, Any, Mapping[str, float]]:
+        """AP over a folder with annotations in COCO's format, category ``face``."""
+
+        def detect(photo: ImageInput) -> Any:
+            left = kept(candidates(self._seen(photo, params), params.score), params)
+            return left.boxes, left.scores, [left.names[i] for i in left.labels.tolist()]
+
+        return (yield from evaluate_folder(self.host, folder, detect, ("face",)))

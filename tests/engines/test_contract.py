@@ -23,7 +23,10 @@ from explorer.kinds import KIND, Artefact
 from explorer.views import Edit, Frame, View
 
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
-QUICK: dict[str, dict[str, Any]] = {"style": {"size": 32, "steps": 2, "units": 8}}
+QUICK: dict[str, dict[str, Any]] = {
+    "style": {"size": 32, "steps": 2, "units": 8},
+    "yolo-v2-face": {"size": 224, "score": 0.02},
+}
 OTHER_IMAGE, OTHER_TEXT = ("coffee.png", "flower.jpg"), "a1b2c3d4??d"
 # Facts about an architecture or a past training: neither the picture nor a nudge of the weights
 # may change them.
