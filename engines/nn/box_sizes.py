@@ -5,9 +5,8 @@ Everything of a file that a person dropped is checked here; what is wrong is one
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
+from engines.nn.coco_annotations import read_annotations
 from explorer.api import EngineError
 
 Floats = npt.NDArray[np.float64]
 Row = tuple[float, float, float, float, float, float]  # x1, y1, x2, y2, picture width and height
 WANTED = (
-    "wanted: COCO JSON with 'images' (id, width, height) and 'annotations' (image_id, bbox as "
-    "x, y, width, height), or a VOC XML (size, and a bndbox in each object)"
+    "wanted: COCO JSON with the sizes of its images, or a VOC XML (size, and a bndbox in each "
+    "object)"
 )
 
 
@@ -56,7 +56,7 @@ def read_sizes(path: Path) -> BoxSizes:
             rows = [row for file in sorted(path.parent.glob("*.xml")) for row in _voc(file)]
         else:
             rows, crowds = _coco(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ElementTree.ParseError) as error:
+    except (OSError, ElementTree.ParseError) as error:
         raise EngineError(f"{path.name} cannot be read: {error}; {WANTED}") from error
     if not rows:
         raise EngineError(f"{path.name} has no boxes; {WANTED}")
@@ -73,37 +73,22 @@ def _within(name: str, rows: Floats, crowds: int) -> BoxSizes:
     inside = (sizes > 0).all(1)
     if not inside.any():
         raise EngineError(f"none of the {len(rows)} boxes of {name} has area inside its picture")
-    return BoxSizes(
-        sizes[inside], crowds, int((~inside).sum()), int((clipped & inside).sum())
-    )  # fmt: skip
+    outside, cut = int((~inside).sum()), int((clipped & inside).sum())
+    return BoxSizes(sizes[inside], crowds, outside, cut)
 
 
 def _coco(path: Path) -> tuple[list[Row], int]:
     """Boxes of a COCO file, and how many crowds were left out."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(key), list) for key in ("images", "annotations")
-    ):
-        raise EngineError(f"{path.name} has no lists 'images' and 'annotations'; {WANTED}")
-    sides: dict[Any, tuple[float, float]] = {}
-    for i, image in enumerate(found["images"]):
-        where = f"{path.name}: image {i}"
-        named = _record(image, where, ("id", "width", "height"))
-        sides[str(named["id"])] = _sides(named["width"], named["height"], where)
-    rows, crowds = [], 0
-    for i, annotation in enumerate(found["annotations"]):
-        where = f"{path.name}: annotation {i}"
-        named = _record(annotation, where, ("image_id", "bbox"))
-        if named.get("iscrowd"):
-            crowds += 1
-            continue
-        if str(named["image_id"]) not in sides:
-            raise EngineError(f"{where} is of image {named['image_id']!r}, which is not listed")
-        box = named["bbox"]
-        if not isinstance(box, list) or len(box) != 4:
-            raise EngineError(f"{where}: bbox is {str(box)[:40]}, not four numbers")
-        x, y, w, h = (_number(value, where) for value in box)
-        rows.append((x, y, x + w, y + h, *sides[str(named["image_id"])]))
+    rows: list[Row] = []
+    crowds = 0
+    for picture in read_annotations(path).pictures:
+        if picture.size is None or min(picture.size) <= 0:
+            raise EngineError(
+                f"{path.name}: image {picture.id} has no width and height above 0; {WANTED}"
+            )
+        height, width = picture.size
+        rows += [(*one.box, width, height) for one in picture.objects if not one.crowd]
+        crowds += sum(one.crowd for one in picture.objects)
     return rows, crowds
 
 
@@ -112,29 +97,15 @@ def _voc(path: Path) -> Iterator[Row]:
     root = ElementTree.fromstring(path.read_bytes())
     width = _number(root.findtext("size/width"), f"{path.name}: size/width")
     height = _number(root.findtext("size/height"), f"{path.name}: size/height")
-    sides = _sides(width, height, path.name)
+    if min(width, height) <= 0:
+        raise EngineError(f"{path.name}: {width:g} x {height:g} px; both sides are above 0")
     for i, thing in enumerate(root.iter("object")):
         where = f"{path.name}: object {i}"
         x1, y1, x2, y2 = (
             _number(thing.findtext(f"bndbox/{key}"), f"{where}: bndbox/{key}")
             for key in ("xmin", "ymin", "xmax", "ymax")
         )
-        yield (x1 - 1, y1 - 1, x2, y2, *sides)
-
-
-def _record(value: Any, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
-    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
-    if missing:
-        raise EngineError(f"{where} has no {' and no '.join(map(repr, missing))}; {WANTED}")
-    named: Mapping[str, Any] = value
-    return named
-
-
-def _sides(width: Any, height: Any, where: str) -> tuple[float, float]:
-    sides = _number(width, where), _number(height, where)
-    if min(sides) <= 0:
-        raise EngineError(f"{where} is {sides[0]:g} x {sides[1]:g} px; both sides are above 0")
-    return sides
+        yield (x1 - 1, y1 - 1, x2, y2, width, height)
 
 
 def _number(value: Any, where: str) -> float:

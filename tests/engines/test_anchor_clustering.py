@@ -107,19 +107,25 @@ def test_a_large_file_is_drawn_by_lot() -> None:
     assert (some(sizes, 100) == drawn).all()
 
 
-def coco(path: Path, annotations: list[Any], images: Any = None) -> Path:
-    images = [{"id": 1, "width": 100, "height": 50}] if images is None else images
-    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+def coco(path: Path, boxes: list[Any], **sides: int) -> Path:
+    """A COCO file of one picture; a box is x, y, width, height and perhaps "crowd"."""
+    annotations = [
+        {"id": i, "image_id": 1, "category_id": 1, "bbox": box[:4], "iscrowd": int(len(box) > 4)}
+        for i, box in enumerate(boxes)
+    ]
+    image = {"id": 1, "file_name": "a.png", **(sides or {"width": 100, "height": 50})}
+    data = {"images": [image], "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+    path.write_text(json.dumps(data))
     return path
 
 
 def test_a_coco_file_gives_shares_of_the_picture(tmp_path: Path) -> None:
     file = coco(tmp_path / "a.json", [
-        {"image_id": 1, "bbox": [10, 10, 50, 20]},
-        {"image_id": 1, "bbox": [90, 10, 50, 20]},  # 10 of its 50 px lie in the picture
-        {"image_id": 1, "bbox": [200, 10, 50, 20]},  # outside
-        {"image_id": 1, "bbox": [10, 10, 0, 20]},  # no area
-        {"image_id": 1, "bbox": [0, 0, 100, 50], "iscrowd": 1},
+        [10, 10, 50, 20],
+        [90, 10, 50, 20],  # 10 of its 50 px lie in the picture
+        [200, 10, 50, 20],  # outside
+        [10, 10, 0, 20],  # no area
+        [0, 0, 100, 50, "crowd"],
     ])  # fmt: skip
     found = read_sizes(file)
     assert found.sizes == pytest.approx(np.array([[0.5, 0.4], [0.1, 0.4]]))
@@ -139,42 +145,18 @@ def test_a_voc_file_stands_for_its_folder(tmp_path: Path) -> None:
     assert found.sizes == pytest.approx(np.array([[0.5, 0.5], [0.5, 0.5]]))  # 100 of 200, 50 of 100
 
 
-BAD = {
-    "no json": (".json", "{", "cannot be read"),
-    "not utf-8": (".json", b"\xff\xfe{}", "cannot be read"),
-    "a list": (".json", "[]", "no lists 'images' and 'annotations'"),
-    "no boxes": (".json", '{"images": [], "annotations": []}', "has no boxes"),
-    "no width": (".json", '{"images": [{"id": 1}], "annotations": []}', "image 0 has no 'width'"),
-    "no side": (
-        ".json",
-        '{"images": [{"id": 1, "width": 0, "height": 5}], "annotations": []}',
-        "both sides are above 0",
-    ),
-    "other image": (
-        ".json",
-        '{"images": [], "annotations": [{"image_id": 7, "bbox": [0, 0, 1, 1]}]}',
-        "image 7, which is not listed",
-    ),
-    "three numbers": (
-        ".json",
-        '{"images": [{"id": 7, "width": 5, "height": 5}],'
-        ' "annotations": [{"image_id": 7, "bbox": [0, 0, 1]}]}',
-        "not four numbers",
-    ),
-    "not a number": (
-        ".json",
-        '{"images": [{"id": 7, "width": 5, "height": 5}],'
-        ' "annotations": [{"image_id": 7, "bbox": [0, 0, 1, NaN]}]}',
-        "no finite number",
-    ),
-    "all outside": (
-        ".json",
-        '{"images": [{"id": 7, "width": 5, "height": 5}],'
-        ' "annotations": [{"image_id": 7, "bbox": [9, 9, 2, 2]}]}',
-        "none of the 1 boxes",
-    ),
+BAD: dict[str, tuple[str, Any, str]] = {
+    "no json": (".json", "{", "not readable as JSON"),
+    "not utf-8": (".json", b"\xff\xfe{}", "not readable as JSON"),
+    "a list": (".json", "[]", "needs the lists images, annotations, categories"),
+    "no boxes": (".json", ([],), "has no boxes"),
+    "no size": (".json", ([[0, 0, 1, 1]], {"width": 0, "height": 5}), "no width and height"),
+    "three numbers": (".json", ([[0, 0, 1]],), "wanted four numbers"),
+    "not a number": (".json", ([[0, 0, 1, float("nan")]],), "wanted four numbers"),
+    "all outside": (".json", ([[200, 9, 2, 2]],), "none of the 1 boxes"),
     "no xml": (".xml", "<a>", "cannot be read"),
-    "no size": (".xml", "<annotation/>", "size/width"),
+    "xml without size": (".xml", "<annotation/>", "size/width"),
+    "a word for a corner": (".xml", VOC.replace(">11<", ">x<"), "bndbox/ymin: 'x' is no finite"),
 }
 
 
@@ -182,7 +164,10 @@ BAD = {
 def test_a_bad_file_is_one_line(tmp_path: Path, case: str) -> None:
     suffix, content, words = BAD[case]
     file = tmp_path / f"bad{suffix}"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if isinstance(content, tuple):
+        coco(file, content[0], **(content[1] if len(content) > 1 else {}))
+    else:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(EngineError, match=words) as caught:
         read_sizes(file)
     assert "\n" not in str(caught.value)
