@@ -262,10 +262,12 @@ def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
 def _run(args: argparse.Namespace) -> int:
     session = _open(args)
     inputs = _inputs(args, session.row)
+    from explorer.core.detection_export import Detections, picture_number
     from explorer.core.export import write_run
     from explorer.core.streams import clip_of
 
     clip = clip_of(inputs)
+    first = 0 if clip is not None else picture_number(getattr(inputs.get("image"), "name", ""))
     instruments, _ = inspecting.split(args.inspect, settings(args.set))
     inspecting.lay_on(session, instruments, inputs)
     begun = time.perf_counter()
@@ -288,6 +290,7 @@ def _run(args: argparse.Namespace) -> int:
         every=0 if clip is not None else args.every or 0,
         fps=(clip.fps or 25.0) / max(1, args.every or 1) if clip is not None else 25.0,
         read=session.read,
+        detections=Detections(session.engine.categories, first),
     )
     proof_commands.add_proofs(args, record, session, inputs)
     session.close()
@@ -367,13 +370,26 @@ def _evaluate(args: argparse.Namespace) -> int:
     if not args.folder.is_dir():
         raise UsageError(f"{args.folder}: there is no such folder")
     session = _open(args)
-    result = session.evaluate(args.folder)
-    text = json.dumps({"engine": session.row.name, "folder": args.folder.name, **result}, indent=2)
-    if args.out:
-        from explorer.core.atomic import atomic
+    for path in filter(None, (args.out, args.results)):
+        _check_writable(path)
+    from explorer.core.atomic import atomic
+    from explorer.kinds import Artefact, Text
 
-        with atomic(args.out) as path:
-            path.write_text(text + "\n", encoding="utf-8")
+    records = ""
+
+    def note(artefact: Artefact) -> None:
+        nonlocal records
+        if artefact.name == "evaluation/results" and isinstance(artefact, Text):
+            records = artefact.text
+
+    result = session.evaluate(args.folder, note)
+    if args.results and not records:
+        raise UsageError(f"engine {session.row.name!r} has no detections to write as results")
+    text = json.dumps({"engine": session.row.name, "folder": args.folder.name, **result}, indent=2)
+    for out, words in ((args.out, text), (args.results, records)):
+        if out:
+            with atomic(out) as path:
+                path.write_text(words + "\n", encoding="utf-8")
     print(text)
     return OK
 

@@ -137,6 +137,9 @@ def command_parser(description: str, commands: Mapping[str, Command]) -> Parser:
     evaluate.add_argument("model", metavar="ENGINE")
     evaluate.add_argument("folder", type=Path, metavar="FOLDER")
     evaluate.add_argument("--out", type=Path, metavar="FILE")
+    evaluate.add_argument(
+        "--results", type=Path, metavar="FILE", help="detections as results in COCO's format"
+    )
     _settings_of(evaluate)
 
     weights = verb("weights", "list, fetch, import or verify weights")

@@ -121,6 +121,7 @@ class Engine(Generic[P]):
         warm_up: frames to run before a sought frame, to fill the memory.
         random: the output depends on random numbers beyond ``seed`` knobs.
         optimises: ``run`` is an optimisation, step by step, until stopped.
+        categories: published numbers of a detector's classes, for files of results.
         replays: a part of the network whose output is known need not run again below an edit; False
             where the engine looks into parts while they run.
     """
@@ -135,6 +136,7 @@ class Engine(Generic[P]):
     network: nn.Module
     provenance: str = ""  # where the weights come from, when not from the weight catalogue
     remarks: tuple[str, ...] = ()  # what a person should know about this network, a line each
+    categories: Mapping[str, int] = {}
 
     def described(self) -> Mapping[str, Any]:
         """Fields of the catalogue row (``inputs``, ``sample``, ``points``) that are known only once

@@ -22,6 +22,8 @@ import numpy.typing as npt
 from explorer.core.artefact_files import encode_png, has_svg, save_npz, save_png, save_svg
 from explorer.core.atomic import atomic
 from explorer.core.clip_writer import ClipWriter, ExportError
+from explorer.core.detection_export import FILE as DETECTIONS_FILE
+from explorer.core.detection_export import Detections
 from explorer.core.drawing import Pixels
 from explorer.core.picture import main_array, picture, range_of
 from explorer.core.plots import PLOTS
@@ -52,6 +54,7 @@ def write_run(
     every: int = 0,
     fps: float = 25.0,
     read: Reader | None = None,
+    detections: Detections | None = None,
 ) -> dict[str, Any]:
     """Consume a run and write PNG and NPZ of the last artefact of each name, and run.json.
 
@@ -63,6 +66,7 @@ def write_run(
         every: also a PNG of each artefact at every so many steps; 0 for none.
         fps: of the MP4.
         read: gives the full array of a captured layer; without it only its picture is written.
+        detections: gathers what a detector finds in all frames; written as one file.
 
     Returns:
         What was written to run.json.
@@ -81,7 +85,13 @@ def write_run(
     try:
         for frame in frames:
             run.take(frame)
+            if detections is not None:
+                detections.take(frame)
         entries = run.finish(read)
+        if detections is not None and detections.any:
+            (scratch / DETECTIONS_FILE).write_text(detections.text(), encoding="utf-8")
+            entry = next(e for e in entries if e["name"] == "detections/boxes")
+            entry["files"] = [*entry["files"], DETECTIONS_FILE]
         facts = record() if callable(record) else record
         whole: dict[str, Any] = _plain({**facts, "artefacts": entries})
         text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)

@@ -347,8 +347,10 @@ class Session:
             self.network.eval().requires_grad_(False)
             trainer.save()
 
-    def evaluate(self, folder: Path) -> dict[str, float]:
-        """The field's metric over an annotated folder.
+    def evaluate(
+        self, folder: Path, taken: Callable[[Artefact], None] | None = None
+    ) -> dict[str, float]:
+        """The field's metric over an annotated folder; ``taken`` is given what the engine yields.
 
         Raises:
             EngineError: the engine has none, or the folder does not fit.
@@ -362,8 +364,10 @@ class Session:
             result.update((yield from self.engine.evaluate(folder, self.params)))
 
         self.driver.run += 1
-        for _ in self.driver.drive(run(), 0):
-            continue
+        for frame in self.driver.drive(run(), 0):
+            if taken is not None:
+                for artefact in frame.artefacts:
+                    taken(artefact)
         return result
 
     @property

@@ -1,0 +1,99 @@
+"""The detections of a run as one file of results in COCO's format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from explorer.coco_results import result_records
+from explorer.kinds import Artefact, Boxes, Keypoints, Masks
+from explorer.views import Frame
+
+GROUP = "detections"  # of artefacts; its Boxes called ``boxes`` are what a detector found
+FILE = "detections.coco.json"
+
+
+class Detections:
+    """Gathers ``detections/boxes`` frame by frame, with masks and keypoints of the same number.
+
+    Args:
+        categories: numbers of the classes by name; the rest count on from there in order of names.
+        first: number of the first picture; those of a clip count on.
+    """
+
+    def __init__(self, categories: Mapping[str, int] | None = None, first: int = 1) -> None:
+        self.categories = dict(categories or {})
+        self.first = first
+        self.any = False  # whether there was something to gather: the engine is a detector
+        self._now: dict[str, Artefact] = {}
+        self._frame = 0
+        self._rows: list[dict[str, Any]] = []
+
+    def take(self, frame: Frame) -> None:
+        """Note the artefacts of a step; of several of one name in a frame the last counts."""
+        if frame.frame != self._frame:
+            self._close()
+            self._frame = frame.frame
+        for artefact in frame.artefacts:
+            if artefact.group == GROUP and isinstance(artefact, Boxes | Masks | Keypoints):
+                self._now[artefact.name] = artefact
+                self.any |= artefact.name == f"{GROUP}/boxes"
+
+    def records(self) -> list[dict[str, Any]]:
+        """A record a detection, with the name of its class as ``category``."""
+        self._close()
+        names = sorted({row["category"] for row in self._rows})
+        beyond = max(self.categories.values(), default=0) + 1
+        unknown = [name for name in names if name not in self.categories]
+        numbers = self.categories | {name: beyond + i for i, name in enumerate(unknown)}
+        return [row | {"category_id": numbers[row["category"]]} for row in self._rows]
+
+    def text(self) -> str:
+        """The file."""
+        return json.dumps(self.records(), ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _close(self) -> None:
+        """The frame is over: only its records are kept, for masks are large."""
+        boxes = self._now.get(f"{GROUP}/boxes")
+        if isinstance(boxes, Boxes):
+            count = len(boxes.boxes)
+            scores = boxes.scores if len(boxes.scores) else np.ones(count)
+            rows = result_records(
+                self.first + self._frame, boxes.boxes, scores, [0] * count, _masks(self._now, count)
+            )
+            points = _keypoints(self._now, count)
+            for i, (row, label) in enumerate(zip(rows, boxes.labels or [""] * count, strict=True)):
+                self._rows.append(row | {"category": label} | points[i])
+        self._now = {}
+
+
+def picture_number(name: str) -> int:
+    """COCO's number of a picture, which is its file name (``000000000139.jpg``); 1 for others."""
+    stem = Path(name).stem
+    return int(stem) if stem.isascii() and stem.isdigit() else 1
+
+
+def _masks(made: Mapping[str, Artefact], count: int) -> Any:
+    """Masks (N, H, W) of the whole picture, where there is one for each box."""
+    for artefact in made.values():
+        if isinstance(artefact, Masks) and len(artefact.masks) == count and _whole(artefact):
+            return np.asarray(artefact.masks) > 0.5
+    return None
+
+
+def _whole(masks: Masks) -> bool:
+    place = masks.affine
+    return place is None or (place.sx, place.sy, place.tx, place.ty) == (1, 1, 0, 0)
+
+
+def _keypoints(made: Mapping[str, Artefact], count: int) -> list[dict[str, Any]]:
+    """Of each box its points as x, y, score, where there are some."""
+    for artefact in made.values():
+        if isinstance(artefact, Keypoints) and len(artefact.points) == count:
+            flat = np.round(artefact.points.reshape(count, -1).astype(float), 3).tolist()
+            return [{"keypoints": row} for row in flat]
+    return [{}] * count
