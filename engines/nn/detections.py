@@ -135,7 +135,8 @@ def artefacts(
 
     Args:
         agnostic, most: as in `thinned`.
-        point: capture point whose output attribution is to explain, (..., sources, classes) say.
+        point: capture point whose output attribution explains, (1, sources, classes) or (sources,
+            classes), where the classes are those of the labels.
     """
     made = thinned(candidates, params, agnostic=agnostic, most=most)
     yield _detections(made, point)
@@ -166,7 +167,7 @@ def _detections(made: Thinned, point: str) -> Boxes:
     cut = int(made.suppression.keep.sum()) - len(made.kept)
     if cut:
         words += f", {cut} more than are shown"
-    target = (point, int(found.sources[0])) if point and len(found) else None
+    target = (point, int(found.labels[0])) if point and len(found) else None
     return Boxes(
         "detections/boxes",
         _array(found.boxes),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engines.nn.anchors import PriorGrid
 from engines.nn.priors import Priors
-from engines.nn.vgg import CONVOLUTIONS
+from engines.nn.vgg import CONVOLUTIONS, initialise
 from engines.nn.vgg import WIDTHS as VGG_WIDTHS
 from explorer.api import Preprocess, Probe
 
@@ -208,11 +208,17 @@ class SSD(nn.Module):
         self.backbone = backbone
         below = cast("Backbone", backbone)
         self.head = Head(below.channels, grid.per_cell, classes)
+        self.scores = Probe()  # logits (N, P, K - 1) of the classes, without the background
         self.classes, self.preprocess = classes, how
         side = cast("int", how.size)
         grids = tuple((cells, cells) for cells in below.grids)
         self.register_buffer("boxes", grid((side, side), grids), persistent=False)
         self._layout = grids, grid.per_cell, side
+
+    @property
+    def scale(self) -> nn.Parameter:
+        """The learned factor (C,) of every channel of the normalised map."""
+        return cast("Backbone", self.backbone).scale_weight
 
     @property
     def priors(self) -> Priors:
@@ -222,9 +228,9 @@ class SSD(nn.Module):
     def forward(self, x: Tensor) -> SsdOutput:  # (N, 3, side, side)
         """Scores and offsets of every default box."""
         before, maps = cast("Backbone", self.backbone)(x)
-        return SsdOutput(
-            self.head.classification_head(maps), self.head.regression_head(maps), before, maps[0]
-        )
+        logits = self.head.classification_head(maps)
+        logits = torch.cat([logits[..., :1], self.scores(logits[..., 1:])], -1)
+        return SsdOutput(logits, self.head.regression_head(maps), before, maps[0])
 
 
 def ssd300(classes: int = COCO_CLASSES) -> SSD:
@@ -237,3 +243,18 @@ def small(classes: int = 4) -> SSD:
     """For shapes in 64 x 64: 320 default boxes of 12 and 24 px, their means, and 2:1 and 1:2."""
     grid = PriorGrid.scaled(((2.0,), (2.0,)), (12 / 64, 24 / 64, 48 / 64))
     return SSD(SmallBackbone(), grid, classes=classes, how=PREPROCESS_SMALL)
+
+
+def start(network: SSD, generator: torch.Generator) -> None:
+    """Fresh weights: He for the backbone, Glorot for the heads, 20 for the normalised map."""
+    initialise(network.backbone, generator)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    for module in network.head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            nn.init.zeros_(cast("Tensor", module.bias))
+    nn.init.constant_(network.scale, SCALE)

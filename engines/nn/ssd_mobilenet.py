@@ -78,7 +78,7 @@ class FaceOutput:
     """What the heads say of all priors, maps in order, cells row by row, priors of a cell together.
 
     Attributes:
-        logits: (N, P, 3); the face's is column 1, and its sigmoid is the score.
+        logits: of a face (N, P, 1); the sigmoid is the score.
         offsets: (N, P, 4) as dx, dy, dw, dh, coded with the weights 10, 10, 5, 5.
     """
 
@@ -104,7 +104,7 @@ class SsdMobileNet(nn.Module):
         self.extra = nn.ModuleList(Extra(*widths) for widths in EXTRAS)
         channels = (WIDTHS[TAPPED], WIDTHS[-1], *(widths[-1] for widths in EXTRAS))
         self.predictors = nn.ModuleList(map(Predictor, channels, PER_CELL))
-        self.face_logits = Probe()
+        self.scores = Probe()
         self.register_buffer("priors", torch.zeros(PRIORS, 4))
 
     def forward(self, x: Tensor) -> FaceOutput:  # (N, 3, 512, 512) in [-1, 1]
@@ -120,5 +120,5 @@ class SsdMobileNet(nn.Module):
             x = block(x)
             maps.append(x)
         pairs = [predict(one) for predict, one in zip(self.predictors, maps, strict=True)]
-        logits = self.face_logits(torch.cat([scores for scores, _ in pairs], 1))
+        logits = self.scores(torch.cat([scores for scores, _ in pairs], 1)[..., FACE : FACE + 1])
         return FaceOutput(logits, torch.cat([offsets for _, offsets in pairs], 1))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from engines.rows import DETECTION_GROUPS
+
 SSD_FACE: dict[str, Any] = {
     "name": "ssd-face",
     "source": "asset:weights/ssd-face.safetensors",
@@ -35,4 +37,40 @@ SSD300_COCO: dict[str, Any] = {
     },
 }
 
-ROWS: list[dict[str, Any]] = []
+_PRIOR_GROUPS: dict[str, dict[str, Any]] = {
+    "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+    **DETECTION_GROUPS,
+    "priors": {"kinds": ["Boxes"], "area": "bottom", "title": "Default boxes of one cell"},
+    "heat": {"kinds": ["Field"], "area": "bottom", "title": "Scores of each map"},
+    "maps": {"kinds": ["Scores"], "area": "bottom", "title": "Boxes kept, by map"},
+}
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "name": "ssd-face",
+        "engine": "engines.detect.ssd_face:SsdFace",
+        "title": "SSD, faces",
+        "family": "Detection",
+        "paper": "Liu et al.: SSD, 2016; Howard et al.: MobileNets, 2017",
+        "summary": "Drop a photo with people and click a face to see which default box found it.",
+        "inputs": {"image": "image"},
+        "sample": {"image": "astronaut.png"},
+        "groups": _PRIOR_GROUPS,
+        "points": [
+            "trunk.10",
+            "stem",
+            "trunk.0",
+            "trunk.2",
+            "trunk.4",
+            "trunk.6",
+            "trunk.8",
+            "trunk.12",
+            "extra.0",
+            "extra.1",
+            "extra.2",
+            "scores",
+        ],
+        "layout": "units",
+        "weights": [SSD_FACE],
+    },
+]

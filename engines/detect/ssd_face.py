@@ -1,0 +1,84 @@
+"""Faces by SSD on MobileNetV1: where each box comes from, map by map.
+
+Liu et al., "SSD: Single Shot MultiBox Detector", 2016; weights of the npm package face-api.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from engines.nn.detections import DetectionParams
+from engines.nn.loading import load_state
+from engines.nn.prior_detections import Scored, candidates, scored
+from engines.nn.prior_views import views
+from engines.nn.priors import Priors
+from engines.nn.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
+from explorer.api import (
+    Artefact,
+    Boxes,
+    Engine,
+    Field,
+    Image,
+    ImageInput,
+    Inputs,
+    Outcome,
+    Run,
+    Scores,
+    Text,
+    knob,
+    prepare,
+)  # fmt: skip
+
+MOST = 400  # boxes that may enter the suppression
+
+
+@dataclass(frozen=True, slots=True)
+class SsdFaceParams(DetectionParams):
+    """Knobs, with the publisher's defaults: score 0.5, IoU 0.5."""
+
+    score: float = knob(
+        0.5, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
+    )
+    overlap: float = knob(
+        0.5, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",
+        help="a box that overlaps a better one by more than this is removed",
+    )  # fmt: skip
+
+
+class SsdFace(Engine[SsdFaceParams]):
+    """Faces in one picture."""
+
+    Params: ClassVar[type[Any]] = SsdFaceParams
+    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Field, Text)
+    network: SsdMobileNet
+
+    def build(self, params: SsdFaceParams) -> nn.Module:
+        """The published weights."""
+        network = SsdMobileNet()
+        load_state(network, self.host.weights("ssd-face"), "ssd-face")
+        return network
+
+    def run(self, inputs: Inputs, params: SsdFaceParams, memory: Any = None) -> Run:
+        """One pass over one picture."""
+        photo: ImageInput = inputs["image"]
+        params = yield Image("input/picture", photo.pixels, note=photo.name)
+        found = self._scored(photo)
+        yield from self.again(found, params)
+        return Outcome(kept=found)
+
+    def _scored(self, photo: ImageInput) -> Scored:
+        x, affine = prepare(photo.pixels, PREPROCESS, self.host.device)
+        output = self.network(x)
+        priors = Priors(self.network.priors, tuple((g, g) for g in GRIDS), PER_CELL, SIDE)
+        return scored(
+            output.logits[0].sigmoid(), output.offsets[0],
+            priors, affine, photo.pixels.shape[:2], ("face",),
+        )  # fmt: skip
+
+    def again(self, kept: Scored, params: SsdFaceParams) -> Iterator[Artefact]:
+        """Everything that is seen, from scores and boxes that are already there."""
+        yield from views(kept, candidates(kept, params.score, MOST), params, point="scores")
