@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 NAMES = ("disc", "square", "triangle")
+CATEGORIES = {name: number for number, name in enumerate(NAMES, 1)}  # in files of annotations
 CORNERS = ("top left", "top right", "bottom right", "bottom left")
 SQUARE = NAMES.index("square")
 HELD_OUT = 1_000_000  # first seed of the scenes that no training sees
