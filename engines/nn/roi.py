@@ -44,8 +44,8 @@ def bilinear_weights(y: Tensor, x: Tensor, height: int, width: int) -> tuple[Ten
 
 def _neighbours(at: Tensor, count: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The cells before and after each position of one axis, and their weights."""
-    inside = ((at >= -1) & (at <= count)).to(at.dtype)
-    at = at.clamp(0, count - 1)
+    inside = (at >= -1) & (at <= count)
+    at = torch.where(inside, at, 0).clamp(0, count - 1)  # what is not a number lies outside too
     before = at.floor()
     after = at - before
     cells = before.long(), (before + 1).clamp(max=count - 1).long()
@@ -63,7 +63,7 @@ def pool_bins(box: Tensor, size: int, scale: float, height: int, width: int) -> 
         Integers (size, size, 4) or (R, size, size, 4): x1, y1, x2, y2, the last ones exclusive, cut
         at the edges of the map. A bin outside has no cells.
     """
-    scaled = box.float() * scale
+    scaled = (box.float() * scale).nan_to_num()
     ends = torch.copysign((scaled.abs() + 0.5).floor(), scaled)  # half away from zero
     low, high = ends[..., :2], ends[..., 2:]
     sides = (high - low + 1).clamp(min=1)
@@ -155,10 +155,15 @@ def roi_align(
             y = part.points(1, size, down)[:, :, None, :, None]
             x = part.points(0, size, across)[:, None, :, None, :]
             index, weight = bilinear_weights(y, x, *maps.shape[-2:])  # (R, s, s, r_y, r_x, 4)
-            index = (index + first[chunk, None, None, None, None, None]).flatten(3)
-            weight = (weight / max(1, across * down)).flatten(3).to(table.dtype)
+            index = index + first[chunk, None, None, None, None, None]
+            weight = (weight / max(1, across * down)).to(table.dtype)
+            offsets = torch.arange(len(chunk) * size * size, device=index.device)
             pooled = F.embedding_bag(
-                index.flatten(0, 2), table, mode="sum", per_sample_weights=weight.flatten(0, 2)
+                index.flatten(),
+                table,
+                offsets * (4 * across * down),  # an empty bin is 0
+                mode="sum",
+                per_sample_weights=weight.flatten(),
             )
             parts.append(pooled.view(-1, size * size, pooled.shape[1]).transpose(1, 2))
             rows.append(chunk)
