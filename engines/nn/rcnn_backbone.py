@@ -6,7 +6,7 @@ Keys are torchvision's: ``backbone.body.layer1.0.conv1.weight``, ``backbone.fpn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,7 @@ from engines.nn.resnet import ResNet
 from explorer.api import Probe
 
 
-@dataclass(frozen=True, slots=True)
-class Pyramid:
+class Pyramid(NamedTuple):
     """What a backbone gives: ``body`` C (N, C, h, w), fine to coarse, and ``levels`` P over them.
 
     ``levels`` may have one more, pooled from the last, that only the proposals use.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +22,20 @@ from engines.nn.roi import MultiScaleRoIAlign
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box coding in the second stage
 
 
-@dataclass(frozen=True, slots=True)
-class BoxOutput:
+class BoxOutput(NamedTuple):
     """What the box head says of the regions of all pictures of a batch, one after the other.
 
     Attributes:
-        proposals: (R, 4) in pixels of the network's input. ``counts``: regions a picture.
-        pooled: (R, C, s, s).
         logits: (R, K) with class 0 the background. ``deltas``: (R, K, 4), a shift for every class.
+        pooled: (R, C, s, s).
+        proposals: (R, 4) in pixels of the network's input. ``counts``: regions a picture.
     """
 
-    proposals: Tensor
-    counts: tuple[int, ...]
-    pooled: Tensor
     logits: Tensor
     deltas: Tensor
+    pooled: Tensor
+    proposals: Tensor
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class RoIHeads(nn.Module):
         pooled = self.box_roi_pool(list(levels), list(proposals), list(strides))
         logits, deltas = self.box_predictor(self.box_head(pooled))
         counts = tuple(len(p) for p in proposals)
-        return BoxOutput(torch.cat(list(proposals)), counts, pooled, logits, deltas)
+        return BoxOutput(logits, deltas, pooled, torch.cat(list(proposals)), counts)
 
     def masks(
         self, levels: Sequence[Tensor], boxes: Sequence[Tensor], strides: Sequence[int]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,7 @@ from engines.nn.boxes import clip, decode, from_centres, large_enough, to_centre
 from engines.nn.nms import batched_nms
 
 
-@dataclass(frozen=True, slots=True)
-class RpnOutput:
+class RpnOutput(NamedTuple):
     """What the head says of every anchor, level by level, and where the anchors lie.
 
     Attributes:

@@ -84,12 +84,7 @@ class Surgery:
             after = _finite(y)
             self._finite.append((edit, after, before))
             before = after
-        if out is x:
-            return y
-        if isinstance(out, dict):
-            return type(out)({k: y if v is x else v for k, v in out.items()})
-        rest = [y if v is x else v for v in out]
-        return type(out)(*rest) if hasattr(out, "_fields") else type(out)(rest)
+        return replaced(out, x, y)
 
     def _apply(self, maps: Tensor, edit: Edit) -> None:
         missing = [unit for unit in edit.units if unit >= maps.shape[1]]
@@ -136,6 +131,19 @@ class Surgery:
 
     def _note(self, edit: Edit, words: str) -> None:
         self._notes[f"{edit.text()} {words}"] = None
+
+
+def replaced(out: Any, old: Tensor, new: Tensor) -> Any:
+    """What a module returned, with one tensor exchanged at whatever depth it stands."""
+    if out is old:
+        return new
+    if isinstance(out, dict):
+        return type(out)({k: replaced(v, old, new) for k, v in out.items()})
+    if isinstance(out, tuple) and hasattr(out, "_fields"):
+        return type(out)(*(replaced(v, old, new) for v in out))
+    if isinstance(out, (tuple, list)):
+        return type(out)(replaced(v, old, new) for v in out)
+    return out
 
 
 def maps_of(y: Tensor) -> Tensor:

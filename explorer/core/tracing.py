@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from explorer.core.capture import first_tensor
+from explorer.core.surgery import replaced
 from explorer.engine import EngineError, place, placed
 from explorer.kinds import Affine
 from explorer.params import unknown
@@ -169,7 +170,7 @@ def _watched(
             return None
         # A copy to differentiate by, and one to go on with: an in-place ReLU may follow.
         found.kept = (x if x.requires_grad else x.detach().clone()).requires_grad_()
-        return _replaced(out, x, found.kept.clone())
+        return replaced(out, x, found.kept.clone())
 
     def reach(module: nn.Module, args: Any, out: Any) -> None:
         nonlocal seen
@@ -241,16 +242,3 @@ class _Entry:
         self._own.add(id(root))
         self._found.roots.append(Root(root, affine))
         return root
-
-
-def _replaced(out: Any, old: Tensor, new: Tensor) -> Any:
-    """What a module returned, with one tensor exchanged at whatever depth it stands."""
-    if out is old:
-        return new
-    if isinstance(out, dict):
-        return type(out)({k: _replaced(v, old, new) for k, v in out.items()})
-    if isinstance(out, tuple) and hasattr(out, "_fields"):
-        return type(out)(*(_replaced(v, old, new) for v in out))
-    if isinstance(out, (tuple, list)):
-        return type(out)(_replaced(v, old, new) for v in out)
-    return out

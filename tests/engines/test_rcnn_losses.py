@@ -132,7 +132,7 @@ def test_regions_and_box_losses_are_torchvision_s(golden: dict[str, Tensor]) -> 
         assert torch.allclose(region.shifts, golden[f"region_shifts{i}"], atol=1e-4)
     said = golden["class_shifts"].unflatten(1, (-1, 4))
     boxes = torch.cat([r.boxes for r in regions])
-    output = BoxOutput(boxes, (len(boxes),), torch.zeros(0), golden["class_logits"], said)
+    output = BoxOutput(golden["class_logits"], said, torch.zeros(0), boxes, (len(boxes),))
     classes, far = box_losses(
         output, torch.cat([r.labels for r in regions]), torch.cat([r.shifts for r in regions])
     )
@@ -215,7 +215,7 @@ def test_a_picture_without_objects_is_all_background(heads: int) -> None:
     empty = Truth(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
     region = draw_regions(torch.tensor([[1.0, 1.0, 9.0, 9.0]] * 5), empty, Sampler(4, 0.25))
     assert region.labels.tolist() == [0, 0, 0, 0]
-    output = BoxOutput(region.boxes, (4,), torch.zeros(0), torch.zeros(4, 3), torch.zeros(4, 3, 4))
+    output = BoxOutput(torch.zeros(4, 3), torch.zeros(4, 3, 4), torch.zeros(0), region.boxes, (4,))
     classes, far = box_losses(output, region.labels, region.shifts)
     assert float(classes) == pytest.approx(float(F.cross_entropy(output.logits, region.labels)))
     assert float(far) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.core.capture import Capture, hook_count
-from explorer.core.surgery import Surgery
+from explorer.core.surgery import Surgery, replaced
 from explorer.editing import END, Edit, Mask
 from explorer.engine import Probe
 from explorer.views import View
@@ -284,3 +285,19 @@ def test_gradients_flow_through_an_edit_as_through_the_change(
     capture.remove()
     (truth,) = torch.autograd.grad(network.by_hand(x, {"block": change})[0, 1], x)
     assert torch.allclose(got, truth, atol=1e-7)
+
+
+class Nested(NamedTuple):
+    """What a module with several levels of maps returns."""
+
+    levels: tuple[Tensor, ...]
+    count: int
+
+
+def test_a_tensor_inside_a_tuple_of_a_named_tuple_is_edited_too() -> None:
+    old, new, other = torch.zeros(2), torch.ones(2), torch.zeros(2)
+    made = replaced(Nested((old, other), 2), old, new)
+    assert isinstance(made, Nested)
+    assert made.levels[0] is new
+    assert made.levels[1] is other
+    assert made.count == 2
