@@ -5,8 +5,9 @@ The official weights for COCO, or a small network that was trained here on gener
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +15,13 @@ from torch import Tensor, nn
 
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.boxes import moved
+from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams, Thinned, artefacts, thinned
 from engines.nn.detections import chosen as picked
 from engines.nn.detector_training import TrainingParams
 from engines.nn.matching import Matcher
 from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Chosen, Laps, Look, as_fed, choose, look, to_candidates
+from engines.nn.rcnn_stages import Chosen, Laps, Look, as_fed, choose, found_in, look, to_candidates
 from engines.nn.rcnn_training import train_small
 from engines.nn.roi_region import region
 from engines.nn.rpn import ProposalRule
@@ -57,7 +59,7 @@ MODELS = models("faster")
 
 
 @dataclass(frozen=True, slots=True)
-class FasterRcnnParams(DetectionParams, TrainingParams):
+class FasterRcnnParams(TrainingParams, DetectionParams):
     """Knobs of both stages; those after the heads act without the network."""
 
     model: str = knob(
@@ -137,9 +139,19 @@ class FasterRcnn(Engine[FasterRcnnParams]):
         """Train the small network from scratch on generated scenes."""
         if not params.model.startswith("shapes-"):
             raise EngineError(
-                f"model {params.model!r} is not trained here; choose one of {', '.join(MODELS[:2])}"
+                f"model {params.model!r} is not trained here; choose one of {', '.join(m for m in MODELS if m.startswith('shapes-'))}"
             )
         yield from train_small(self, self.network, small, params, resume)
+
+    def evaluate(
+        self, folder: Path, params: FasterRcnnParams
+    ) -> Generator[Artefact, Any, Mapping[str, float]]:
+        """AP over a folder with annotations in COCO's format."""
+
+        def detect(photo: ImageInput) -> Any:
+            return found_in(self.network, photo, self.names, params.overlap, self.host.device)
+
+        return (yield from evaluate_folder(self.host, folder, detect, self.names))
 
     def _after(self, made: Look, params: FasterRcnnParams) -> Iterator[Artefact]:
         rule = self._rule(params)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from engines.detect.rcnn_models import build, class_names, models
+from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams, artefacts, kept
 from engines.nn.fpn_views import PATHS, Sums, counts, parts, pyramid, switches
 from engines.nn.rcnn import RCNN, frame
-from engines.nn.rcnn_stages import Look, as_fed, choose, look, to_candidates
+from engines.nn.rcnn_stages import Look, as_fed, choose, found_in, look, to_candidates
 from engines.nn.rpn_views import assignment, levels_of, objectness
 from explorer.api import (
     Artefact,
@@ -120,6 +122,18 @@ class Fpn(Engine[FpnParams]):
     def again(self, kept: Kept, params: FpnParams) -> Iterator[Artefact]:
         """Everything but the network."""
         yield from self._after(kept, params)
+
+    def evaluate(
+        self, folder: Path, params: FpnParams
+    ) -> Generator[Artefact, Any, Mapping[str, float]]:
+        """AP over a folder with annotations in COCO's format, with the switches as they are."""
+        off = switched_off(params.off, self.levels.heads)
+
+        def detect(photo: ImageInput) -> Any:
+            with turned(self.network, off, params, Sums()):
+                return found_in(self.network, photo, self.names, params.overlap, self.host.device)
+
+        return (yield from evaluate_folder(self.host, folder, detect, self.names))
 
     def _after(self, made: Kept, params: FpnParams) -> Iterator[Artefact]:
         names = self.levels.names[: self.levels.heads]

@@ -16,11 +16,11 @@ from torch import Tensor
 from engines.nn.boxes import moved
 from engines.nn.detections import Candidates
 from engines.nn.nms import Suppression, suppress
-from engines.nn.rcnn import RCNN, Framed
+from engines.nn.rcnn import RCNN, Framed, frame
 from engines.nn.rcnn_backbone import Pyramid
-from engines.nn.roi_heads import BoxOutput, class_boxes
+from engines.nn.roi_heads import BoxOutput, DetectionRule, class_boxes
 from engines.nn.rpn import ProposalRule, Proposals, RpnOutput, propose
-from explorer.api import IMAGENET_MEAN, IMAGENET_STD, Image, Preprocess, unprepare
+from explorer.api import IMAGENET_MEAN, IMAGENET_STD, Image, ImageInput, Preprocess, unprepare
 
 PREPROCESS = Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
@@ -151,6 +151,18 @@ def to_candidates(
         names=names,
         level_names=levels,
     )
+
+
+def found_in(
+    network: RCNN, photo: ImageInput, names: tuple[str, ...], overlap: float, device: torch.device
+) -> tuple[Tensor, Tensor, list[str]]:
+    """Boxes (N, 4) in input pixels, scores and class names, as torchvision's networks are judged:
+    all above 0.05, suppressed class by class, the best 100.
+    """
+    framed = frame(photo.pixels, network.framing, device)
+    found = network(framed.x, framed.size, None, DetectionRule(overlap=overlap)).found
+    words = [names[label] for label in found.labels.tolist()]
+    return moved(found.boxes, framed.affine).cpu(), found.scores.cpu(), words
 
 
 def as_fed(look: Look) -> Image:
