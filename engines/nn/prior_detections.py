@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from engines.nn.boxes import clip, decode, moved
-from engines.nn.detections import Candidates
+from engines.nn.detections import Candidates, DetectionParams, kept
 from engines.nn.priors import WEIGHTS, Priors
 from explorer.api import Affine
 
+# As the paper tests.
+LEAST = 0.01  # score
 KEPT = 200  # detections of a picture, at most
 
 
@@ -72,3 +74,13 @@ def candidates(found: Scored, least: float, most: int) -> Candidates:
         found.names,
         found.priors.names,
     )
+
+
+def told(found: Scored, params: DetectionParams, most: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Boxes (N, 4), scores (N,) and class names for AP: the weak ones too, all classes.
+
+    Args:
+        params: whose ``overlap`` counts. most: of each class that enter the suppression.
+    """
+    left = kept(candidates(found, LEAST, most), replace(params, score=LEAST, only=""), most=KEPT)
+    return left.boxes, left.scores, [found.names[i] for i in left.labels.tolist()]

@@ -12,10 +12,12 @@ import torch
 from golden import ssd as golden
 
 from engines.nn.anchors import PriorGrid
+from engines.nn.detections import DetectionParams, kept
+from engines.nn.prior_detections import candidates, scored
 from engines.nn.priors import Priors
 from engines.nn.ssd import SSD, L2Norm, SsdOutput, small, ssd300
 from engines.nn.ssd_loss import objective
-from explorer.api import prepare
+from explorer.api import Affine, prepare
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,19 @@ def test_the_loss_equals_torchvisions(ran: tuple[SSD, SsdOutput], file: dict[str
     matched = objective(output.logits, output.offsets, network.boxes, [truth], [labels])
     assert math.isclose(float(matched.location), float(file["loss_location"]), rel_tol=1e-5)
     assert math.isclose(float(matched.confidence), float(file["loss_confidence"]), rel_tol=1e-5)
+
+
+def test_detections_equal_torchvisions(ran: tuple[SSD, SsdOutput], file: dict[str, Any]) -> None:
+    network, output = ran
+    size = (golden.SIDE, golden.SIDE)
+    scores = output.logits[0].softmax(1)[:, 1:]
+    names = tuple(map(str, range(1, 91)))
+    found = scored(scores, output.offsets[0], network.priors, Affine(), size, names)
+    params = DetectionParams(score=0.01, overlap=0.45)
+    left = kept(candidates(found, 0.01, 400), params, most=200)
+    assert left.labels.tolist() == (file["labels"] - 1).tolist()
+    assert np.abs(left.scores.numpy() - file["scores"]).max() < 1e-5
+    assert np.abs(left.boxes.numpy() - file["boxes"]).max() < 1e-3
 
 
 def test_default_boxes_equal_torchvisions(ran: tuple[SSD, SsdOutput], file: dict[str, Any]) -> None:
