@@ -138,9 +138,8 @@ class FasterRcnn(Engine[FasterRcnnParams]):
     ) -> Training:
         """Train the small network from scratch on generated scenes."""
         if not params.model.startswith("shapes-"):
-            raise EngineError(
-                f"model {params.model!r} is not trained here; choose one of {', '.join(m for m in MODELS if m.startswith('shapes-'))}"
-            )
+            ours = ", ".join(name for name in MODELS if name.startswith("shapes-"))
+            raise EngineError(f"model {params.model!r} is not trained here; choose one of {ours}")
         yield from train_small(self, self.network, small, params, resume)
 
     def evaluate(
