@@ -17,7 +17,7 @@ that much is published, as in the file names of the torchvision weights.
 The rows of the detectors stand in `engines.rows`, a file for each family of systems.
 """
 
-from engines.rows import nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
+from engines.rows import DIGITS8X8, nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
 
 EFFICIENTNET_LITE0 = {
     "name": "efficientnet-lite0",
@@ -150,19 +150,6 @@ FAST_WEIGHTS_K4 = {
     "fingerprint": {"embedding.weight": (37, 100), "W.weight": (50, 50), "norm.weight": (50,)},
 }
 
-# The digits that scikit-learn ships, with the split of training and test; no weights, but the
-# training of the networks below starts from them.
-DIGITS8X8 = {
-    "name": "digits8x8",
-    "source": "asset:weights/digits8x8.safetensors",
-    "sha256": "57ff260f286b51bbdccd0e471c47119ea626679553573dce51d2cb0adf360d11",
-    "size": 120687,
-    "licence": "CC BY 4.0 (UCI), BSD-3-Clause (scikit-learn)",
-    "data": "",
-    "provenance": "data",
-    "reader": "",
-    "fingerprint": {"images": (1797, 8, 8), "train_index": (1400,)},
-}
 _DIGIT_FILES = {
     "plain-8": ("d5513ba0c4537bf5a6b8aa4c2db6a0c18abddca202051f1b7f8ad15ac7f3b954", 36104),
     "residual-8": ("de350589f24f5397b89f44513b678d1ba58fe3c729f41d0a915aa64cbe62ac7a", 36112),
