@@ -139,31 +139,37 @@ def artefacts(
             classes), where the classes are those of the labels.
     """
     made = thinned(candidates, params, agnostic=agnostic, most=most)
-    yield _detections(made, point)
+    yield _detections(made, point, agnostic=agnostic)
     yield _film(made, params)
     yield from _origin(made, params)
 
 
-def chosen(made: Thinned, cursor: tuple[float, float] | None) -> int | None:
-    """The row of ``offered`` of the detection that is traced: the smallest of those that stayed
-    around the cursor, the best of all without one (or where the cursor is on none)."""
-    if not len(made.kept):
+def under(made: Thinned, cursor: tuple[float, float] | None) -> int | None:
+    """The row of ``offered`` of the smallest detection that stayed around the cursor, if any."""
+    if cursor is None:
         return None
-    if cursor is not None:
-        x, y = cursor
-        boxes = made.offered.boxes[made.kept]
-        inside = (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
-        rows = torch.where(inside)[0]
-        if len(rows):
-            sides = (boxes[rows, 2:] - boxes[rows, :2]).clamp(min=0)
-            return int(made.kept[rows[int(sides.prod(1).argmin())]])
-    return int(made.kept[0])
+    x, y = cursor
+    boxes = made.offered.boxes[made.kept]
+    inside = (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
+    rows = torch.where(inside)[0]
+    if not len(rows):
+        return None
+    sides = (boxes[rows, 2:] - boxes[rows, :2]).clamp(min=0)
+    return int(made.kept[rows[int(sides.prod(1).argmin())]])
 
 
-def _detections(made: Thinned, point: str) -> Boxes:
+def chosen(made: Thinned, cursor: tuple[float, float] | None) -> int | None:
+    """The row of ``offered`` of the detection that is traced: that `under` the cursor, else the
+    best of all; None when nothing was found."""
+    row = under(made, cursor)
+    return row if row is not None or not len(made.kept) else int(made.kept[0])
+
+
+def _detections(made: Thinned, point: str, *, agnostic: bool) -> Boxes:
     found = made.offered.at(made.kept)
     removed = int((~made.suppression.keep).sum())
-    words = f"{len(made.offered)} above the score, {removed} of them removed as overlapping"
+    rule = "any class" if agnostic else "their class"
+    words = f"{len(made.offered)} above the score, {removed} removed by a better one of {rule}"
     cut = int(made.suppression.keep.sum()) - len(made.kept)
     if cut:
         words += f", {cut} more than are shown"

@@ -41,7 +41,8 @@ TALL = 820  # px: from here on the right column has room for three docks one abo
 NARROW = 400  # px: four buttons of a card do not fit side by side
 COLUMN = 400  # px: in a narrower dock two items do not fit side by side
 # Share of the window's height above and below the maps, by task layout and by what there is.
-SHARES = {"style": (0.46, 0.22)}  # pictures and Gram matrices side by side are what it is about
+# Of the height, above and below the maps: where pictures side by side are what it is about.
+SHARES = {"style": (0.46, 0.22), "detector": (0.44, 0.32)}
 BOTH, BELOW = (0.32, 0.38), (0.42, 0.28)
 INPUT_SHARE = {1: 1.0, 2: 0.55, 3: 0.4}  # of the right column's height, by its number of docks
 

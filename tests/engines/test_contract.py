@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,20 @@ ROWS = {name: row for name, row in table().items() if row.origin == "engines:CAT
 QUICK: dict[str, dict[str, Any]] = {
     "style": {"size": 32, "steps": 2, "units": 8},
     "yolo-v2-face": {"size": 224, "score": 0.02},
+    "nanodet": {"size": 224, "score": 0.12},
+    "yolo9000": {"train_steps": 6, "batch": 4, "score": 0.05},
 }
 OTHER_IMAGE, OTHER_TEXT = ("coffee.png", "flower.jpg"), "a1b2c3d4??d"
 # Facts about an architecture or a past training: neither the picture nor a nudge of the weights
 # may change them.
 CONSTANT = {"vgg": {"layers/receptive field"}, "resnet": {"degradation"}}
-WORDS: dict[str, str] = {}  # another value of a text knob, by its name
+GOLDEN = Path(__file__).parent.parent / "golden"
+# Another value of a text knob that rebuilds, by engine and knob; and another file for a slot.
+WORDS = {
+    ("yolo-v1", "darknet"): str(GOLDEN / "darknet_v1.cfg"),
+    ("yolo-v2", "darknet"): str(GOLDEN / "darknet.cfg"),
+}
+OTHER_FILE = {"file.json": GOLDEN / "boxes.json"}
 BUILDS_TRIED = 2  # of the choices of a knob that rebuilds
 
 
@@ -181,7 +190,7 @@ def test_every_artefact_follows_input_or_weights(session: Session) -> None:
     changed: set[str] = set()
     images = itertools.cycle(OTHER_IMAGE)
     other = {
-        slot: read_input(kind, OTHER_TEXT if kind == "text" else asset(next(images)))
+        slot: read_input(kind, OTHER_FILE.get(kind) or another(kind, images))
         for slot, kind in session.row.inputs.items()
     }
     if other:
@@ -193,6 +202,10 @@ def test_every_artefact_follows_input_or_weights(session: Session) -> None:
     constant = CONSTANT.get(session.row.name, set())
     still = {n for n in before if n not in changed and not {n, n.partition("/")[0]} & constant}
     assert not still, "these do not change with input or weights"
+
+
+def another(kind: str, images: Iterator[str]) -> Any:
+    return OTHER_TEXT if kind == "text" else asset(next(images))
 
 
 def changed_by_knobs(session: Session, before: dict[str, str]) -> set[str]:
@@ -247,13 +260,13 @@ def acts(session: Session, knob: knobs.Knob, base: Mapping[str, Any]) -> bool:
     return False
 
 
-def candidates(knob: knobs.Knob, now: Any) -> list[Any]:
+def candidates(knob: knobs.Knob, now: Any, engine: str = "") -> list[Any]:
     if knob.kind == "choice":
         return [c for c in knob.choices if c != now]
     if knob.kind == "switch":
         return [not now]
     if knob.kind == "text":
-        return [WORDS.get(knob.name, "nothing of this name")]
+        return [WORDS.get((engine, knob.name), "nothing of this name")]
     if knob.kind in ("points", "mask"):
         return [((0.0, 1.0),), ((1.0, 0.0),)]
     if knob.kind == "point":
@@ -332,7 +345,7 @@ def test_every_build_knob_changes_the_network_or_the_words(row: Row) -> None:
         other, _, alternatives = knob.when.partition("=")
         base = {other: alternatives.split("|")[0]} if other else {}
         before = prints(artefacts(frames(opened(row, base))))
-        for choice in reversed(knob.choices or candidates(knob, knob.default)):
+        for choice in reversed(knob.choices or candidates(knob, knob.default, row.name)):
             if choice == knob.default or not present(row, choice):
                 continue
             session = opened(row, {**base, knob.name: choice})

@@ -1,0 +1,202 @@
+"""The 80 classes of COCO by NanoDet, live: no anchors, a distribution for each side of a box.
+
+Lyu, "NanoDet", 2020; Li et al., "Generalized Focal Loss", 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from engines.nn.boxes import clip, moved
+from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import COCO_80
+from engines.nn.detections import Candidates, DetectionParams, artefacts, kept, thinned, under
+from engines.nn.loading import load_state
+from engines.nn.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
+from explorer.api import (
+    Affine,
+    Artefact,
+    Boxes,
+    Engine,
+    Field,
+    Image,
+    ImageInput,
+    Inputs,
+    Matrix,
+    Outcome,
+    Preprocess,
+    Run,
+    Scores,
+    Text,
+    knob,
+    prepare,
+)  # fmt: skip
+
+WEIGHTS = "nanodet"
+MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # blue, green, red, of 0 to 255
+LEVELS = tuple(f"stride {stride}" for stride in STRIDES)
+SIDES = ("left", "top", "right", "bottom")
+TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NanoDetParams(DetectionParams):
+    """Knobs; score and IoU are the publisher's for pictures."""
+
+    score: float = knob(
+        0.4, low=0.05, high=0.95, step=0.01, effect="again", help="boxes below it are not shown"
+    )
+    overlap: float = knob(
+        0.6, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",
+        help="a box that overlaps a better one by more than this is removed",
+    )  # fmt: skip
+    agnostic: bool = knob(
+        False, effect="again", help="boxes of different classes suppress one another too"
+    )
+    size: int = knob(416, low=96, high=1280, step=32, unit="px", help="long side of the input")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the knobs after the network need; boxes (P, 4) in input pixels."""
+
+    cells: Cells
+    scores: Tensor
+    boxes: Tensor
+    affine: Affine
+
+
+class NanoDetector(Engine[NanoDetParams]):
+    """One pass over one picture."""
+
+    Params: ClassVar[type[Any]] = NanoDetParams
+    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Field, Matrix, Scores, Text)
+
+    network: NanoDet
+
+    def build(self, params: NanoDetParams) -> nn.Module:
+        """The published weights."""
+        network = NanoDet()
+        load_state(network, self.host.weights(WEIGHTS), WEIGHTS)
+        return network
+
+    def run(self, inputs: Inputs, params: NanoDetParams, memory: Any = None) -> Run:
+        """Detect in one picture."""
+        photo: ImageInput = inputs["image"]
+        params = yield Image("input/picture", photo.pixels, note=photo.name)
+        found = self._pass(photo, params.size)
+        yield from self.again(found, params)
+        return Outcome(kept=found)
+
+    def _pass(self, photo: ImageInput, size: int) -> Kept:
+        height, width = photo.pixels.shape[:2]
+        x, affine = prepare(photo.pixels, framing(height, width, size), self.host.device)
+        cells = self.network(x)
+        boxes = clip(moved(boxes_of(cells), affine), height, width)
+        return Kept(cells, cells.logits.sigmoid(), boxes, affine)
+
+    def again(self, kept: Kept, params: NanoDetParams) -> Iterator[Artefact]:
+        """Everything that is seen, from what the cells have said."""
+        offered = candidates(kept, params.score)
+        yield from artefacts(offered, params, agnostic=params.agnostic, most=100)
+        yield from heat(kept, params.only)
+        made = thinned(offered, params, agnostic=params.agnostic)
+        row = under(made, params.cursor)
+        cell = int(made.offered.sources[row]) if row is not None else best_cell(kept, params.cursor)
+        yield from cell_views(kept, cell)
+
+    def evaluate(
+        self, folder: Path, params: NanoDetParams
+    ) -> Generator[Artefact, Any, Mapping[str, float]]:
+        """AP over a folder with annotations in COCO's format."""
+
+        def detect(photo: ImageInput) -> Any:
+            offered = candidates(self._pass(photo, params.size), params.score)
+            found = kept(offered, params, agnostic=params.agnostic)
+            return found.boxes, found.scores, [found.names[i] for i in found.labels.tolist()]
+
+        return (yield from evaluate_folder(self.host, folder, detect))
+
+
+def framing(height: int, width: int, size: int) -> Preprocess:
+    """The picture's long side becomes ``size``; bars make both sides multiples of 32."""
+    ratio = size / max(height, width)
+    sides = tuple(max(1, -(-round(side * ratio) // STRIDES[-1])) * STRIDES[-1]
+                  for side in (height, width))  # fmt: skip
+    return Preprocess(
+        size=(sides[0], sides[1]), fit="letterbox", mean=MEAN, std=STD, order="BGR", scale=255.0
+    )
+
+
+def candidates(kept: Kept, score: float) -> Candidates:
+    """Every class of every cell that reaches ``score``."""
+    rows, labels = torch.where(kept.scores >= score)
+    points, strides, levels = centres(kept.cells.sizes)
+    half = strides[:, None] / 2
+    squares = torch.cat([points - half, points + half], 1).to(kept.boxes)
+    return Candidates(
+        kept.boxes[rows], kept.scores[rows, labels], labels, rows,
+        moved(squares[rows], kept.affine), levels.to(rows.device)[rows], COCO_80, LEVELS,
+    )  # fmt: skip
+
+
+def best_cell(kept: Kept, cursor: tuple[float, float] | None) -> int:
+    """The cell that is surest of a class: of those in which the cursor lies, or of all."""
+    best = kept.scores.amax(1)
+    if cursor is not None:
+        points, strides, _ = (t.to(best.device) for t in centres(kept.cells.sizes))
+        away = (points - points.new_tensor(kept.affine.to_grid(*cursor))).abs().amax(1)
+        best = torch.where(away <= strides / 2, best, -1.0)
+    return int(best.argmax())
+
+
+def heat(kept: Kept, only: str) -> Iterator[Field]:
+    """The best class's score of each cell, or one class's, a picture a level."""
+    index = COCO_80.index(only) if only in COCO_80 else None
+    best = kept.scores.amax(1) if index is None else kept.scores[:, index]
+    start = 0
+    for (height, width), stride, name in zip(kept.cells.sizes, STRIDES, LEVELS, strict=True):
+        values = best[start : start + height * width].reshape(height, width)
+        start += height * width
+        yield Field(
+            f"heat/{name}", values.cpu().numpy(), scale="probability",
+            affine=kept.affine.after(Affine(stride, stride)), unit="p",
+            note=only if index is not None else "the best class of each cell",
+        )  # fmt: skip
+
+
+def cell_views(kept: Kept, cell: int) -> Iterator[Artefact]:
+    """What one cell says: its classes, and where it believes each side to lie."""
+    points, strides, levels = centres(kept.cells.sizes)
+    stride, level = int(strides[cell]), LEVELS[int(levels[cell])]
+    scores = kept.scores[cell]
+    top = scores.topk(TOP)
+    yield Scores(
+        "cell/classes", top.values.cpu().numpy(), [COCO_80[i] for i in top.indices.tolist()],
+        note=f"cell {cell} on {level}; classes do not compete (sigmoid)",
+    )  # fmt: skip
+    bins = kept.cells.sides[cell].softmax(-1)
+    scale = stride * kept.affine.sx
+    mean = (bins * torch.arange(BINS, device=bins.device)).sum(-1) * scale
+    words = ", ".join(f"{s} {m:.0f}" for s, m in zip(SIDES, mean.tolist(), strict=True))
+    yield Matrix(
+        "cell/distance of each side", bins.cpu().numpy(), scale="probability", rows=SIDES,
+        columns=[f"{i * scale:.0f}" for i in range(BINS)], unit="p",
+        note=f"columns: distance from the cell's middle in px; mean {words}",
+    )  # fmt: skip
+    x, y = kept.affine.to_input(*points[cell].tolist())
+    squares, names = [], []
+    for name, step in zip(LEVELS, STRIDES, strict=True):
+        left, top_ = (kept.affine.to_grid(x, y)[a] // step * step for a in (0, 1))
+        squares.append([left, top_, left + step, top_ + step])
+        names.append(name)
+    yield Boxes(
+        "cell/on each level", moved(torch.tensor(squares), kept.affine).numpy(), labels=names,
+        gestures={"pick": "cursor"}, note=f"the box comes from {level}",
+    )  # fmt: skip
