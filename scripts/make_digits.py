@@ -3,7 +3,8 @@
     python -m scripts.make_digits
 
 needs scikit-learn (extra ``test``). Makes assets/weights/digits8x8.safetensors (pictures, labels
-and the fixed split) and assets/digit.png (a test digit, 16 screen pixels a pixel).
+and the fixed split), assets/digit.png (a test digit, 16 screen pixels a pixel) and
+assets/digits.png (three test digits in a row, smoothly enlarged).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sklearn.datasets import load_digits
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 TRAIN = 1400
+ROW = (3, 12, 25)  # places of the digits in a row
 SAMPLE = 1  # place of the sample among the test digits: a 2, which the deep plain network misreads
 
 
@@ -37,6 +39,10 @@ def main() -> None:
     levels = digits.images[int(tensors["test_index"][SAMPLE])]
     pixels = np.round(levels * 255 / 16).astype(np.uint8).repeat(16, 0).repeat(16, 1)
     cv2.imwrite(str(ASSETS / "digit.png"), pixels)
+    row = [digits.images[int(tensors["test_index"][i])] for i in ROW]
+    large = [cv2.resize(one * 255 / 16, (96, 96), interpolation=cv2.INTER_LINEAR) for one in row]
+    canvas = np.pad(np.concatenate(large, 1), 8)
+    cv2.imwrite(str(ASSETS / "digits.png"), np.round(canvas).astype(np.uint8))
     print(f"digit.png shows a {int(tensors['labels'][tensors['test_index'][SAMPLE].long()])}")
 
 
