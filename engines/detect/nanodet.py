@@ -110,6 +110,12 @@ class NanoDetector(Engine[NanoDetParams]):
         row = under(made, params.cursor)
         cell = int(made.offered.sources[row]) if row is not None else best_cell(kept, params.cursor)
         yield from cell_views(kept, cell)
+        if params.cursor is not None:
+            yield cells_of_levels(kept, *params.cursor, "the cells under the cursor")
+        else:
+            points, _, _ = centres(kept.cells.sizes)
+            x, y = kept.affine.to_input(*points[cell].tolist())
+            yield cells_of_levels(kept, x, y, "the cell that found the box, and those around it")
 
     def evaluate(
         self, folder: Path, params: NanoDetParams
@@ -173,7 +179,7 @@ def heat(kept: Kept, only: str) -> Iterator[Field]:
 
 def cell_views(kept: Kept, cell: int) -> Iterator[Artefact]:
     """What one cell says: its classes, and where it believes each side to lie."""
-    points, strides, levels = centres(kept.cells.sizes)
+    _, strides, levels = centres(kept.cells.sizes)
     stride, level = int(strides[cell]), LEVELS[int(levels[cell])]
     scores = kept.scores[cell]
     top = scores.topk(TOP)
@@ -190,13 +196,20 @@ def cell_views(kept: Kept, cell: int) -> Iterator[Artefact]:
         columns=[f"{i * scale:.0f}" for i in range(BINS)], unit="p",
         note=f"columns: distance from the cell's middle in px; mean {words}",
     )  # fmt: skip
-    x, y = kept.affine.to_input(*points[cell].tolist())
-    squares, names = [], []
-    for name, step in zip(LEVELS, STRIDES, strict=True):
-        left, top_ = (kept.affine.to_grid(x, y)[a] // step * step for a in (0, 1))
-        squares.append([left, top_, left + step, top_ + step])
-        names.append(name)
-    yield Boxes(
-        "cell/on each level", moved(torch.tensor(squares), kept.affine).numpy(), labels=names,
-        gestures={"pick": "cursor"}, note=f"the box comes from {level}",
+
+
+def cells_of_levels(kept: Kept, x: float, y: float, note: str) -> Boxes:
+    """The cell of each level around a place in the picture, with what it is surest of."""
+    column, row = kept.affine.to_grid(x, y)
+    squares, names, start = [], [], 0
+    for (height, width), stride, level in zip(kept.cells.sizes, STRIDES, LEVELS, strict=True):
+        i = min(max(int(row // stride), 0), height - 1)
+        j = min(max(int(column // stride), 0), width - 1)
+        squares.append([j * stride, i * stride, (j + 1) * stride, (i + 1) * stride])
+        best = kept.scores[start + i * width + j].max(0)
+        names.append(f"{level}: {COCO_80[int(best.indices)]} {float(best.values):.2f}")
+        start += height * width
+    return Boxes(
+        "cell/on each level", moved(torch.tensor(squares).float(), kept.affine).numpy(),
+        labels=names, gestures={"pick": "cursor"}, note=note,
     )  # fmt: skip

@@ -126,9 +126,9 @@ def centres(sizes: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor, Tensor]
     for level, ((height, width), stride) in enumerate(zip(sizes, STRIDES, strict=True)):
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         points.append((torch.stack([x, y], -1).reshape(-1, 2) + 0.5) * stride)
-        strides += [stride] * (height * width)
-        levels += [level] * (height * width)
-    return torch.cat(points), torch.tensor(strides), torch.tensor(levels)
+        strides.append(torch.full((height * width,), stride))
+        levels.append(torch.full((height * width,), level))
+    return torch.cat(points), torch.cat(strides), torch.cat(levels)
 
 
 def boxes_of(cells: Cells) -> Tensor:
