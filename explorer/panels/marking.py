@@ -10,6 +10,7 @@ from explorer.kinds import Boxes, Keypoints
 from explorer.panels.overlays import BoxMark, class_colour, colours_of
 
 # States that are drawn dashed.
+WAITING, CHOSEN = "waiting", "chosen"  # drawn faint; marked as a selection is
 GONE = ("removed", "removed by it", "suppressed", "rejected", "below")
 SEEN_FROM = 0.3  # score from which a keypoint counts as seen
 
@@ -30,6 +31,7 @@ def box_marks(boxes: Boxes, colours: Mapping[str, QColor] | None = None) -> list
             box_words(boxes, i),
             known[boxes.labels[i]] if boxes.labels else class_colour(1),
             dashed=bool(boxes.state) and boxes.state[i] in GONE,
+            faint=bool(boxes.state) and boxes.state[i] == WAITING,
         )
         for i, box in enumerate(boxes.boxes)
     ]

@@ -12,6 +12,7 @@ from explorer.kinds import Artefact, Boxes, Keypoints, Masks
 from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import masks_picture
 from explorer.panels.marking import (
+    CHOSEN,
     SEEN_FROM,
     box_marks,
     box_under,
@@ -131,11 +132,14 @@ class BoxesPanel(MarksPanel):
         return " · ".join(parts)
 
     def draw(self, artefact: Artefact) -> None:
-        """Draw the boxes; the selection stays while the box does."""
+        """Draw the boxes; the selection stays while the box does, or is the one that was chosen."""
         assert isinstance(artefact, Boxes)
         selected = self.marks.selected
-        keep = selected is not None and selected < len(artefact.boxes)
-        self.marks.show_marks(box_marks(artefact), selected if keep else None)
+        if selected is not None and selected >= len(artefact.boxes):
+            selected = None
+        if CHOSEN in artefact.state:
+            selected = list(artefact.state).index(CHOSEN)
+        self.marks.show_marks(box_marks(artefact), selected)
         self.legend.show_entries(legend_of(artefact.labels))
         if len(artefact.boxes):
             x1, y1 = artefact.boxes[:, :2].min(0).tolist()
@@ -149,7 +153,8 @@ class BoxesPanel(MarksPanel):
         if i is None or not isinstance(boxes, Boxes):
             return super().probe(x, y)
         x1, y1, x2, y2 = boxes.boxes[i]
-        parts = [f"box {i} of {len(boxes.boxes)}", box_words(boxes, i)]
+        number = boxes.ids[i] if len(boxes.ids) > i else i  # by which others name it as their cause
+        parts = [f"box {number}, one of {len(boxes.boxes)}", box_words(boxes, i)]
         parts.append(f"{x2 - x1:.0f} × {y2 - y1:.0f} px at {x1:.0f}, {y1:.0f}")
         if boxes.state:
             parts.append(boxes.state[i])

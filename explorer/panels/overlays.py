@@ -97,12 +97,14 @@ def ink_on(paper: QColor) -> QColor:
 
 @dataclass(frozen=True, slots=True)
 class BoxMark:
-    """One box to draw: corners in input pixels, words, colour; dashed when it was removed."""
+    """One box to draw: corners in input pixels, words, colour; dashed when it was removed, faint
+    while nothing has been decided about it."""
 
     corners: Corner
     text: str
     colour: QColor
     dashed: bool = False
+    faint: bool = False
 
 
 def round_pen(ink: QColor, width: float) -> QPen:
@@ -130,12 +132,16 @@ class BoxesOverlay(Overlay):
             self._outline(painter, rect, mark, selected=i == self.selected)
         taken: list[QRectF] = []
         for mark, rect in zip(self.marks, rects, strict=True):
-            if mark.text and not mark.dashed:
+            if mark.text and not mark.dashed and not mark.faint:
                 self._label(painter, rect, mark, taken)
 
     def _outline(self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool) -> None:
         if selected:
             two_tone(painter, rect, self.theme.colour("selected"))
+            return
+        if mark.faint:
+            painter.setPen(QPen(QColor(255, 255, 255, 90), 1, Qt.PenStyle.DotLine))
+            painter.drawRect(rect)
             return
         painter.setPen(QPen(QColor(0, 0, 0, 160), 1 if mark.dashed else 4))
         painter.drawRect(rect)
@@ -144,7 +150,8 @@ class BoxesOverlay(Overlay):
         painter.drawRect(rect)
 
     def _label(self, painter: QPainter, rect: QRectF, mark: BoxMark, taken: list[QRectF]) -> None:
-        """Above the box; inside it at the view's top edge; lower where another label stands."""
+        """Above the box; inside it at the view's top edge; lower where another label stands; none
+        where no place is left, as the mouse over the box tells it too."""
         width = QFontMetrics(font("caption")).horizontalAdvance(mark.text) + 8
         top = rect.top() if rect.top() >= 16 else rect.top() + 16
         spot = QRectF(rect.left() - 1, top - 16, width, 16)
@@ -152,6 +159,8 @@ class BoxesOverlay(Overlay):
             if not any(spot.intersects(other) for other in taken):
                 break
             spot.translate(0, 17)
+        else:
+            return
         taken.append(spot)
         chip(painter, spot.bottomLeft(), mark.text, ink_on(mark.colour), mark.colour)
 

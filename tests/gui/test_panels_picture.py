@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
 from explorer.kinds import Affine, Boxes, Field, Image, Keypoints, Masks
 from explorer.panels import PANEL_FOR, panel_class
@@ -203,10 +203,39 @@ def test_a_click_in_a_batch_picks_the_tile(qtbot: Any) -> None:
     assert "seed 5" in caught.args[0].text
 
 
+def test_boxes_that_wait_are_faint_and_the_chosen_one_is_marked(qtbot: Any) -> None:
+    boxes = Boxes(
+        "origin/rivals", np.array([[10, 10, 60, 60], [12, 12, 62, 62], [20, 20, 50, 50]]),
+        [0.9, 0.8, 0.7], ["cat"] * 3, state=["waiting", "chosen", "removed by it"],
+    )  # fmt: skip
+    made = shown(qtbot, BoxesPanel())
+    made.show_artefact(boxes)
+    assert [m.faint for m in made.marks.marks] == [True, False, False]
+    assert [m.dashed for m in made.marks.marks] == [False, False, True]
+    assert made.marks.selected == 1
+
+
+def test_words_without_a_free_place_are_left_out(qtbot: Any) -> None:
+    """Of many boxes in one spot the best are named, and no two names lie over one another."""
+    boxes = Boxes(
+        "detections/boxes", np.tile([[10.0, 40, 60, 90]], (60, 1)), np.ones(60), ["a"] * 60
+    )
+    made = shown(qtbot, BoxesPanel())
+    made.show_artefact(boxes)
+    overlay, taken = made.marks, list[QRectF]()
+    painter = QPainter(pixels := QPixmap(200, 200))
+    for mark in overlay.marks:
+        overlay._label(painter, QRectF(10, 40, 50, 50), mark, taken)
+    painter.end()
+    assert pixels.width() == 200
+    assert 1 < len(taken) < 60
+    assert not any(a.intersects(b) for i, a in enumerate(taken) for b in taken[:i])
+
+
 def test_boxes_are_read_out_and_the_removed_one_says_by_whom(qtbot: Any) -> None:
     boxes = Boxes(
         "out/boxes", [[10, 10, 90, 90], [12, 14, 60, 60]], [0.9, 0.4], ["cat", "cat"],
-        state=["kept", "removed"], cause_id=[-1, 0], cause_iou=[0.0, 0.61],
+        ids=[4, 7], state=["kept", "removed"], cause_id=[-1, 4], cause_iou=[0.0, 0.61],
     )  # fmt: skip
     panel = shown(qtbot, BoxesPanel())
     panel.set_background(np.zeros((100, 100, 3), np.uint8))
@@ -216,7 +245,8 @@ def test_boxes_are_read_out_and_the_removed_one_says_by_whom(qtbot: Any) -> None
     with qtbot.waitSignal(panel.probed) as caught:
         hover(panel, 30, 30)
     assert "cat 0.40" in caught.args[0].text
-    assert "removed · by box 0 at IoU 0.61" in caught.args[0].text
+    assert "box 7, one of 2" in caught.args[0].text
+    assert "removed · by box 4 at IoU 0.61" in caught.args[0].text
     click(qtbot, panel, 80, 80)
     assert panel.marks.selected == 0
 
