@@ -60,11 +60,14 @@ class V2Training:
         scenes: whose anchors the network takes, ``plain`` or ``hard``.
         sizes: sides in px of which one is drawn for each batch, the paper's multi-scale training.
         pulled: for so many pictures all boxes are drawn to their anchors.
+        seen: pictures that a resumed training has had.
     """
 
-    def __init__(self, network: YoloV2, scenes: str, sizes: tuple[int, ...], pulled: int) -> None:
+    def __init__(
+        self, network: YoloV2, scenes: str, sizes: tuple[int, ...], pulled: int, seen: int = 0
+    ) -> None:
         self.network, self.scenes, self.sizes, self.pulled = network, scenes, sizes, pulled
-        self.seen = 0
+        self.seen = seen
 
     def start(self, generator: torch.Generator) -> None:
         """Fresh weights, and the anchors that k-means chose for these scenes."""

@@ -162,6 +162,10 @@ class Darknet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] to the map of the last layer."""
+        return self.outputs(x)[-1]
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """What every layer gives."""
         outputs: list[Tensor] = []
         for layer in self.layers:
             if isinstance(layer, Route):
@@ -171,7 +175,7 @@ class Darknet(nn.Module):
             else:
                 x = layer(x)
             outputs.append(x)
-        return x
+        return outputs
 
     def _layer(self, s: Section, shape: Shape) -> tuple[nn.Module, Shape]:
         channels, height, width = shape

@@ -7,6 +7,8 @@ Faster, Stronger", 2016, whose trunk is Darknet-19. A small relative of each is 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -150,6 +152,14 @@ class SmallYoloV1(nn.Module):
         return y
 
 
+class Stages(NamedTuple):
+    """What `YoloV2` gives: grid, fine map (N, C, 2 h, 2 w), the same as (N, 4 C, h, w)."""
+
+    grid: Tensor
+    fine: Tensor
+    phases: Tensor
+
+
 class YoloV2(nn.Module):
     """Darknet-19, two more convolutions, the pass-through and the head: 50,655,389 parameters.
 
@@ -184,10 +194,15 @@ class YoloV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, H, W), sides multiples of the stride
         """The grid (N, A (5 + C), h, w): of each anchor tx, ty, tw, th, to and class logits."""
+        return self.stages(x).grid
+
+    def stages(self, x: Tensor) -> Stages:
+        """The grid, and the map that is passed through before and after its reorganisation."""
         early = self.early(x)
-        phases = self.reorg(self.narrowed(early))  # half the size, four times the channels
-        y: Tensor = self.head(self.mix(self.joined(torch.cat([phases, self.late(early)], 1))))
-        return y
+        fine = self.narrowed(early)
+        phases = self.reorg(fine)  # half the size, four times the channels
+        joined = self.joined(torch.cat([phases, self.late(early)], 1))
+        return Stages(self.head(self.mix(joined)), fine, phases)
 
 
 class Darknet19(nn.Module):

@@ -15,9 +15,11 @@ from engines.nn.boxes import clip, moved
 from engines.nn.detections import Candidates, DetectionParams, artefacts, kept
 from engines.nn.reorg import sources
 from engines.nn.yolo_boxes import Decoded
+from engines.nn.yolo_loss import v1_assign, v1_loss
 from explorer.api import Affine, Artefact, Boxes, FeatureMaps, Field, Masks, Scores
 
 MOST = 400  # boxes that may enter the suppression
+FINER = 16  # times the cells, in the picture of their classes
 Point = tuple[float, float]
 
 
@@ -77,15 +79,18 @@ def views(seen: Seen, params: DetectionParams) -> Iterator[Artefact]:
 
     The cell is that under ``params.cursor``; without one, that of the best detection.
     """
-    offered = candidates(seen, params.score)
-    yield from artefacts(offered, params)
-    best = kept(offered, params).sources
-    rows = int(best[0]) if len(best) else int(seen.decoded.confidence.argmax())
-    row, column = divmod(rows // seen.decoded.grid[2], seen.decoded.grid[1])
-    if params.cursor is not None:
-        row, column = seen.decoded.row(*seen.affine.to_grid(*params.cursor))
-    yield from cell_views(seen, row, column)
+    yield from artefacts(candidates(seen, params.score), params)
+    yield from cell_views(seen, *spot(seen, params))
     yield from map_views(seen, params.only)
+
+
+def spot(seen: Seen, params: DetectionParams) -> tuple[int, int]:
+    """Row and column of the cell that is looked into."""
+    if params.cursor is not None:
+        return seen.decoded.row(*seen.affine.to_grid(*params.cursor))
+    best = kept(candidates(seen, params.score), params).sources
+    row = int(best[0]) if len(best) else int(seen.decoded.confidence.argmax())
+    return divmod(row // seen.decoded.grid[2], seen.decoded.grid[1])
 
 
 def cell_views(seen: Seen, row: int, column: int) -> Iterator[Artefact]:
@@ -166,11 +171,18 @@ def class_of_cells(seen: Seen) -> Masks:
     cube = torch.stack([decoded.maps(c)[0] for c in decoded.classes.T])  # (C, h, w)
     winner = cube.argmax(0)
     masks = torch.stack([winner == c for c in range(len(cube))])
+    # Drawn finer, with a gap between cells, so that each has its own outline over the picture.
+    fine = masks.repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+    fine[:, ::FINER] = False
+    fine[:, :, ::FINER] = False
     some = [c for c in range(len(cube)) if bool(masks[c].any())]
     return Masks(
-        "grid/class of each cell", numpy(masks[some]), [seen.names[c] for c in some],
-        affine=seen.grid, note="the likeliest class of each cell, object or not",
-    )  # fmt: skip
+        "grid/class of each cell",
+        numpy(fine[some]),
+        [seen.names[c] for c in some],
+        affine=seen.grid.after(Affine(1 / FINER, 1 / FINER)),
+        note="the likeliest class of each cell, object or not",
+    )
 
 
 def passthrough_views(
@@ -207,13 +219,62 @@ def passthrough_views(
     )  # fmt: skip
 
 
-def loss_views(terms: dict[str, Tensor]) -> Iterator[Artefact]:
-    """The weighted terms of the loss of this picture as bars, and their sum."""
+def v1_truth_views(
+    grid: Tensor,
+    seen: Seen,
+    truth: Tensor,
+    labels: Tensor,
+    note: str,
+    *,
+    count: int,
+    side: tuple[int, int],
+    coordinates: float,
+    empty: float,
+) -> Iterator[Artefact]:
+    """Which cell and which of its boxes answer for each object, and the terms of the loss.
+
+    Args:
+        grid: (1, 5 B + C, h, w). truth: (G, 4) in input pixels. labels: (G,), or (0,) for the
+            likeliest class of each truth's cell. note: what stands for the truth.
+        count: B. side: height and width of the network's input.
+    """
+    place = seen.affine
+    inverse = Affine(1 / place.sx, 1 / place.sy, -place.tx / place.sx, -place.ty / place.sy)
+    boxes = moved(truth, inverse)
+    if len(labels) != len(boxes):
+        labels = _likeliest(seen, boxes)
+    found = v1_assign(grid, [boxes], [labels], count, side)
+    _, width, per_cell = seen.decoded.grid
+    rows = (found.row * width + found.column) * per_cell + found.box
+    cells = torch.stack([found.column, found.row, found.column + 1, found.row + 1], 1).float()
+    names = [seen.names[i] for i in found.label.tolist()]
+    words = [f"cell of {name}" for name in names]
+    words += [f"box {b + 1}, IoU {o:.2f}" for b, o in
+              zip(found.box.tolist(), found.iou.tolist(), strict=True)]  # fmt: skip
+    three = [moved(cells, seen.grid), seen.placed(seen.decoded.boxes[rows])]
+    yield Boxes(
+        "truth/responsible", numpy(torch.cat([*three, truth[found.truth]])),
+        labels=[*words, *(f"truth: {name}" for name in names)],
+        state=["cell"] * len(names) + ["responsible"] * len(names) + ["below"] * len(names),
+        gestures={"box": "truth"},
+        note=f"{note} (dashed); of two in one cell the last counts: {len(found.label)} of "
+        f"{len(truth)}",
+    )  # fmt: skip
+    terms = v1_loss(
+        grid, [boxes], [labels], count=count, side=side, coordinates=coordinates, empty=empty
+    )
     values = [float(v) for v in terms.values()]
     yield Scores(
         "truth/loss", np.array([*values, sum(values)], np.float32), [*terms, "sum"],
-        probability=False, note="weighted terms for this picture with its annotations",
+        probability=False, note=f"weighted terms of this picture; {note}",
     )  # fmt: skip
+
+
+def _likeliest(seen: Seen, boxes: Tensor) -> Tensor:
+    """The class (G,) that the cell of each box's centre says; boxes in px of the input."""
+    centres = ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()
+    rows = [seen.decoded.of_cell(*seen.decoded.row(x, y)).start for x, y in centres]
+    return seen.decoded.classes[rows].argmax(1)
 
 
 def numpy(values: Tensor | Sequence[float]) -> npt.NDArray[Any]:
