@@ -116,6 +116,10 @@ class Fpn(Engine[FpnParams]):
             pooled_from = pool.levels(now.candidates.boxes, self.network.strides)
         made = Kept(intact or now, now, sums, pooled_from)
         yield as_fed(now)
+        names = self.levels.names[: self.levels.heads]
+        yield switches(sums, names)
+        yield from parts(framed, sums, self.network.backbone.fpn, names)
+        yield from objectness(now, self.levels, every=False)
         yield from self._after(made, params)
         return Outcome(kept=made)
 
@@ -139,10 +143,7 @@ class Fpn(Engine[FpnParams]):
         names = self.levels.names[: self.levels.heads]
         framed, rule = made.now.framed, self.network.proposing
         channel = params.channel if params.show == "channel" else None
-        yield switches(made.sums, names)
         yield from pyramid(framed, made.now.pyramid, made.sums, names, channel)
-        yield from parts(framed, made.sums, self.network.backbone.fpn, names)
-        yield from objectness(made.now, self.levels, every=False)
         chosen = choose(made.now, rule.overlap, rule.after).kept
         candidates = to_candidates(made.now, chosen, self.names, self.levels.names)
         yield from artefacts(candidates, params)
@@ -153,7 +154,7 @@ class Fpn(Engine[FpnParams]):
             labels=[names[i] for i in level.tolist()], sources=found.sources.tolist(),
             note="where the region of each was pooled from",
         )  # fmt: skip
-        yield counts(level, names, "detections", "a level")
+        yield counts(level, names, "detections", "how many were pooled from each level")
         yield from assignment(
             made.now.candidates.boxes[chosen], made.now.candidates.scores[chosen],
             made.pooled_from[chosen], framed.affine, names, params.shown,

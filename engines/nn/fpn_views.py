@@ -110,8 +110,9 @@ def counts(levels: Tensor, names: Sequence[str], item: str, note: str) -> Scores
     """How many boxes belong to each level; levels (N,) from 0."""
     found = torch.bincount(levels.cpu(), minlength=len(names)).float()
     return Scores(
-        f"levels/{item}", _array(found), labels=tuple(names), probability=False, note=note
-    )
+        f"levels/{item}", _array(found), labels=tuple(names), probability=False, unit=item,
+        note=note,
+    )  # fmt: skip
 
 
 def _picture(maps: Tensor, channel: int | None) -> npt.NDArray[np.float32]:

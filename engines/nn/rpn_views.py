@@ -82,8 +82,11 @@ def cell_anchors_at(
     """
     chosen = _under(look, cursor)
     anchors = look.rpn.anchors
-    matches = matcher(iou(truth, anchors))[chosen]
-    overlap = iou(anchors[chosen], truth).max(1).values if len(truth) else torch.zeros(len(chosen))
+    rivals = torch.cat([chosen, *(_around(look, box) for box in truth)])
+    overlap = iou(truth, anchors[rivals])  # (T, the cell's anchors, then those that may be best)
+    matches = matcher(overlap)[: len(chosen)]
+    overlap = overlap[:, : len(chosen)]
+    overlap = overlap.max(0).values if len(truth) else overlap.new_zeros(len(chosen))
     state = [STATES[0] if m >= 0 else STATES[1 if m == IGNORED else 2] for m in matches.tolist()]
     words = [
         f"{levels.names[level]} {shape_words(*shape)}"
@@ -108,16 +111,41 @@ def cell_anchors_at(
 def _under(look: Look, cursor: tuple[float, float]) -> Tensor:
     """Indices of the anchors of the cells under an input position, level by level."""
     x, y = look.framed.affine.to_grid(*cursor)
+    return _anchors_of(look, (x, y), reach=(0,))
+
+
+def _around(look: Look, box: Tensor) -> Tensor:
+    """The anchors among which the best of a box is: of one shape, IoU falls with the distance of
+    the middles, and anchors have theirs on the corners of the cells."""
+    x1, y1, x2, y2 = box.tolist()
+    return _anchors_of(look, ((x1 + x2) / 2, (y1 + y2) / 2), reach=(0, 1))
+
+
+def _anchors_of(look: Look, at: tuple[float, float], reach: Sequence[int]) -> Tensor:
+    """Indices of the anchors of the cells at a position on the network's input, on every level.
+
+    Args:
+        reach: how many cells further right and down there are others.
+    """
     found: list[int] = []
     start = 0
+    height, width = look.framed.padded
     for logits, count in zip(look.rpn.logits, look.rpn.counts, strict=True):
         shapes, h, w = logits.shape[1:]
-        column = min(max(int(x * w / look.framed.padded[1]), 0), w - 1)
-        row = min(max(int(y * h / look.framed.padded[0]), 0), h - 1)
-        first = start + (row * w + column) * shapes
-        found += range(first, first + shapes)
+        cells_at = {
+            (_within(at[1] * h / height + down, h), _within(at[0] * w / width + right, w))
+            for down in reach
+            for right in reach
+        }
+        for row, column in sorted(cells_at):
+            first = start + (row * w + column) * shapes
+            found += range(first, first + shapes)
         start += count
-    return torch.tensor(found, device=look.rpn.anchors.device)
+    return torch.tensor(found, dtype=torch.int64, device=look.rpn.anchors.device)
+
+
+def _within(at: float, count: int) -> int:
+    return min(max(math.floor(at), 0), count - 1)
 
 
 def proposals(look: Look, chosen: Chosen, levels: Levels, shown: int) -> Iterator[Artefact]:
@@ -184,7 +212,10 @@ def assignment(
         note=f"the best {min(shown, len(boxes))} of {len(boxes)} proposals",
     )  # fmt: skip
     counts = torch.bincount(pooled_from.cpu(), minlength=len(names)).float()
-    yield Scores("levels/proposals", _array(counts), labels=tuple(names), probability=False)
+    yield Scores(
+        "levels/proposals", _array(counts), labels=tuple(names), probability=False,
+        unit="proposals", note="how many are pooled from each level",
+    )  # fmt: skip
 
 
 def _array(t: Tensor) -> npt.NDArray[np.float32]:
