@@ -26,6 +26,8 @@ from explorer.views import Edit, Frame, View
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
 QUICK: dict[str, dict[str, Any]] = {
     "style": {"size": 32, "steps": 2, "units": 8},
+    "yolo-v1": {"batch": 4},
+    "yolo-v2": {"batch": 4},
     "yolo-v2-face": {"size": 224, "score": 0.02},
     "nanodet": {"size": 224, "score": 0.12},
     "yolo9000": {"train_steps": 6, "batch": 4, "score": 0.05},
@@ -39,6 +41,9 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 WORDS = {
     ("yolo-v1", "darknet"): str(GOLDEN / "darknet_v1.cfg"),
     ("yolo-v2", "darknet"): str(GOLDEN / "darknet.cfg"),
+    ("yolo9000", "darknet"): str(GOLDEN / "yolo9000" / "tiny.cfg"),
+    ("yolo9000", "subset"): "red ring",
+    ("yolo9000", "label"): "green square",
 }
 OTHER_FILE = {"file.json": GOLDEN / "boxes.json"}
 BUILDS_TRIED = 2  # of the choices of a knob that rebuilds
@@ -212,7 +217,7 @@ def changed_by_knobs(session: Session, before: dict[str, str]) -> set[str]:
     changed: set[str] = set()
     default = knobs.as_dict(session.params)
     for knob in knobs.knobs(type(session.params)).values():
-        for value in candidates(knob, default[knob.name])[:1]:
+        for value in candidates(knob, default[knob.name], session.row.name)[:1]:
             other = opened(session.row, {knob.name: value})
             after = prints(artefacts(frames(other)))
             changed |= {name for name in before if after.get(name) != before[name]}
@@ -253,7 +258,7 @@ def acts(session: Session, knob: knobs.Knob, base: Mapping[str, Any]) -> bool:
     """Whether one of a few other values changes an artefact of a run."""
     session.set_params(base)
     before = prints(artefacts(frames(session)))
-    for value in candidates(knob, getattr(session.params, knob.name)):
+    for value in candidates(knob, getattr(session.params, knob.name), session.row.name):
         session.set_params({**base, knob.name: value})
         if prints(artefacts(frames(session))) != before:
             return True
