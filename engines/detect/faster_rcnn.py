@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor, nn
 
 from engines.detect.rcnn_models import build, class_names, models
-from engines.nn.boxes import moved
 from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams, Thinned, artefacts, thinned
 from engines.nn.detections import chosen as picked
@@ -23,6 +22,7 @@ from engines.nn.matching import Matcher
 from engines.nn.rcnn import RCNN, frame, small
 from engines.nn.rcnn_stages import Chosen, Laps, Look, as_fed, choose, found_in, look, to_candidates
 from engines.nn.rcnn_training import train_small
+from engines.nn.roi_pooling import to_network
 from engines.nn.roi_region import region
 from engines.nn.rpn import ProposalRule
 from engines.nn.rpn_views import (
@@ -34,7 +34,6 @@ from engines.nn.rpn_views import (
     recall,
 )
 from explorer.api import (
-    Affine,
     Artefact,
     Boxes,
     Checkpoint,
@@ -159,7 +158,7 @@ class FasterRcnn(Engine[FasterRcnnParams]):
         yield from artefacts(candidates, params)
         found = thinned(candidates, params)
         row = picked(found, params.cursor)
-        truth = in_network(found.offered.at(found.kept).boxes, made.framed.affine)
+        truth = to_network(found.offered.at(found.kept).boxes, made.framed.affine)
         matcher = Matcher(params.positive, min(params.negative, params.positive), best=True)
         at = place(found, row, params.cursor, made)
         yield from cell_anchors_at(made, self.levels, at, truth, matcher)
@@ -194,12 +193,6 @@ def timing(laps: Laps) -> Scores:
     return Scores(
         "timing/stages", np.asarray(values, np.float32), labels=names, probability=False, unit="ms"
     )
-
-
-def in_network(boxes: Tensor, affine: Affine) -> Tensor:
-    """Boxes in input pixels, in those of the network's input."""
-    back = Affine(1 / affine.sx, 1 / affine.sy, -affine.tx / affine.sx, -affine.ty / affine.sy)
-    return moved(boxes, back)
 
 
 def place(

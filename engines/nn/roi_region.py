@@ -12,7 +12,6 @@ from torch import Tensor
 from engines.nn.boxes import moved
 from engines.nn.rcnn_stages import Look
 from engines.nn.roi_heads import class_boxes
-from engines.nn.roi_views import compare
 from engines.nn.rpn_views import Levels, shape_words
 from explorer.api import Affine, Artefact, Boxes, FeatureMaps, Scores
 
@@ -53,10 +52,6 @@ def region(
         sources=[source, candidate, row],
         labels=(f"anchor {_words(look, source, levels)}", "proposal", names[label]),
         note=f"{where}; shifts of {names[label]}: {_shift(look.output.deltas[row, label])}",
-    )  # fmt: skip
-    yield from compare(
-        "region", look.pyramid.heads[level][0], box, 1 / levels.strides[level], side,
-        2, aligned=False, unit=0, affine=affine,
     )  # fmt: skip
 
 
