@@ -17,4 +17,6 @@ NAMES = {
     "hypercolumn": "benchmarks.hypercolumn",
     "recording": "benchmarks.recording",
     "overview": "benchmarks.overview",
+    "nms": "benchmarks.nms",
+    "roi-align": "benchmarks.roi_align",
 }

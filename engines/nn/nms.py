@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 128  # boxes that are resolved together
-STRIP = 2048  # boxes behind a block that are compared with it at once, to stay in the cache
+STRIP = 512  # boxes behind a block that are compared with it at once, to stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: fl
     if labels is not None:
         names = labels.detach().cpu().numpy().astype(np.int64)
         rank = order[np.argsort(names[order], kind="stable")]  # one label after the other
-    cause, overlap = _sweep(np.ascontiguousarray(corners[rank].T), names[rank], threshold)
+    with np.errstate(all="ignore"):  # no area or no number: an IoU that is above nothing
+        cause, overlap = _sweep(np.ascontiguousarray(corners[rank].T), names[rank], threshold)
     found = np.full(count, -1, np.int64)
     found[rank] = np.where(cause < 0, -1, rank[cause])
     shares = np.zeros(count, np.float32)
@@ -126,8 +127,7 @@ def _iou(corners: Floats, areas: Floats, a: Ints, b: Ints) -> Floats:
     both *= width
     either = areas[a, None] + areas[b]
     either -= both
-    with np.errstate(divide="ignore", invalid="ignore"):  # no area: not a number, above nothing
-        np.divide(both, either, out=both)
+    both /= either
     return both
 
 
