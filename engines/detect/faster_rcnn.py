@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
