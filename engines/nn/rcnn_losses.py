@@ -245,13 +245,15 @@ def _masks(
 def _keypoints(
     network: RCNN, levels: Sequence[Tensor], regions: Sequence[Regions], truths: Sequence[Truth]
 ) -> Tensor:
-    held = [r.positive() for r in regions]
-    boxes = [r.boxes[rows] for r, rows in zip(regions, held, strict=True)]
-    logits = network.roi_heads.keypoints(levels, boxes, network.strides).logits
-    points = []
-    for region, rows, truth in zip(regions, held, truths, strict=True):
+    boxes, points = [], []
+    for region, truth in zip(regions, truths, strict=True):
         if truth.points is None:
             raise ValueError("the keypoint branch learns from points, and a truth has none")
-        points.append(truth.points[region.truth[rows]])
+        held = region.positive()
+        wanted = truth.points[region.truth[held]]
+        pointed = (wanted[..., 2] > 0).any(1)  # the others would add nothing to the loss
+        boxes.append(region.boxes[held[pointed]])
+        points.append(wanted[pointed])
+    logits = network.roi_heads.keypoints(levels, boxes, network.strides).logits
     targets, valid = keypoint_targets(torch.cat(points), torch.cat(boxes), logits.shape[-1])
     return keypoint_loss(logits, targets, valid)
