@@ -40,6 +40,7 @@ SHOTS: dict[str, str] = {
     "fast-style": "{assets}/bunny.mp4 --engine fast-style --frame 30 --set spot=430,120 "
     "--size 1600x1000",
     "nanodet": "--engine nanodet --set score=0.3 --size 1600x1000",
+    "ssd-face": "--engine ssd-face --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "

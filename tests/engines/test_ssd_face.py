@@ -70,6 +70,7 @@ def test_the_face_of_the_sample_is_found_where_the_publisher_finds_it(
     found = seen(session)["detections/boxes"]
     ((score, *box),) = golden["detections"]
     assert list(found.labels) == ["face"]
+    assert found.target == ("scores", 0), "attribution explains the score of the box's source"
     assert found.scores[0] == pytest.approx(score, abs=1e-5)
     assert found.boxes[0] == pytest.approx(box, abs=1e-3)
 
