@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 TRAIN = 1400
-ROW = (3, 12, 25)  # places of the digits in a row
+ROW = (34, 12, 2)  # places of the digits in a row
 SAMPLE = 1  # place of the sample among the test digits: a 2, which the deep plain network misreads
 
 

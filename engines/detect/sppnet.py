@@ -142,7 +142,8 @@ class SppNet(Engine[SppParams]):
     def run(self, inputs: Inputs, params: SppParams, memory: Any = None) -> Run:
         """Two passes, one a size."""
         photo: ImageInput = inputs["image"]
-        first, second = (self._feed(photo, size, params) for size in (params.size, params.second))
+        second = self._feed(photo, params.second, params)
+        first = self._feed(photo, params.size, params)  # last: layers are shown as it left them
         kept = Kept(photo.pixels, first, second)
         for artefact in self.again(kept, params):
             params = yield artefact
@@ -162,13 +163,15 @@ class SppNet(Engine[SppParams]):
         yield from _pyramid(kept, pooled, levels, params)
         yield from _vectors(kept, pooled, other)
         yield from _rules(kept.first, levels)
-        scores = [("whole picture", self._chances(pooled, kept.first, params))]
-        scores.append(("at the second size", self._chances(other, kept.second, params)))
         region = _region_cells(kept, params.region)
         inside, why = _pooled_region(kept.first, levels, params.rule, region)
         yield from _region(kept, region, inside, pooled, why)
-        scores.append(("region", None if inside is None else self._chances(inside, None, params)))
-        for item, chances in scores:
+        scores = {
+            "region": None if inside is None else self._chances(inside, None, params),
+            "whole picture": self._chances(pooled, kept.first, params),
+            "second size": self._chances(other, kept.second, params),
+        }
+        for item, chances in scores.items():
             yield from _prediction(item, chances, params)
 
     def _feed(self, photo: ImageInput, size: int, params: SppParams) -> Fed:
@@ -302,17 +305,16 @@ def _region(
     finest = max(inside.levels)
     at = [i for i, n in enumerate(inside.levels) if n == finest]
     boxes = np.array([fed.box(region), *(fed.box(inside.bins[i]) for i in at)], np.float32)
-    names = ["region", *[""] * len(at)]
-    yield Boxes("region/bins", boxes, labels=names, note=why)
+    yield Boxes("region/bins", boxes, note=why)
     change = inside.values[0] - whole.values[0]
     yield Matrix(
-        "region/vector", _array(inside.values[0]), columns=_columns(inside), scale="sequential",
-        share="region", note="from the shared map; the network did not run",
+        "vector/region", _array(inside.values[0]), columns=_columns(inside), scale="sequential",
+        note="from the shared map; the network did not run",
     )  # fmt: skip
     same = float((change == 0).float().mean())
     yield Matrix(
-        "region/changed bins", _array(change), columns=_columns(inside), own_scale=True,
-        note=f"region less whole picture; {100 * same:.1f} % of the bins did not change",
+        "vector/region less whole", _array(change), columns=_columns(inside), own_scale=True,
+        note=f"{100 * same:.1f} % of the bins did not change",
     )  # fmt: skip
 
 
@@ -364,7 +366,7 @@ def _columns(pooled: Pooled) -> list[str]:
 
 
 def _bin_name(level: int, i: int) -> str:
-    return f"{level}×{level} {i // level},{i % level}"
+    return f"{level}: {i // level},{i % level}"
 
 
 def _spans(found: list[tuple[int, int]]) -> str:

@@ -72,7 +72,7 @@ def train(
         optimiser.step()
         losses.append(float(loss.detach()))
         host.progress(f"step {step} of {STEPS}", step / STEPS)
-        if step % EVERY == 0 or step in (1, STEPS):
+        if step % EVERY == 0 or step == STEPS:
             by_size = [accuracy(network, test_part, s) for s in TRIED]
         for artefact in _curves(losses, by_size, step):
             params = yield artefact
@@ -89,14 +89,15 @@ def _curves(losses: list[float], by_size: list[float], step: int) -> Iterator[Ar
     steps = np.arange(1, len(losses) + 1)
     yield Curve("training/loss", steps, np.array(losses), log=True, unit="nat", step=step,
                 note=f"cross-entropy of {BATCH} digits at one size a step")  # fmt: skip
-    yield Curve(
-        "training/accuracy by size", np.array(TRIED), np.array(by_size), x_label="size (px)",
-        step=step, note=f"test digits; trained at {SIZES[0]} to {SIZES[-1]} px",
-    )  # fmt: skip
+    if by_size:
+        yield Curve(
+            "training/accuracy by size", np.array(TRIED), np.array(by_size), x_label="size (px)",
+            step=step, note=f"test digits; trained at {SIZES[0]} to {SIZES[-1]} px",
+        )  # fmt: skip
 
 
 def _score(by_size: list[float]) -> dict[str, float]:
-    return {f"accuracy {s} px": value for s, value in zip(TRIED, by_size, strict=True)}
+    return {f"accuracy {s} px": value for s, value in zip(TRIED, by_size, strict=False)}
 
 
 def _halves(network: SppDigits) -> dict[str, Any]:
