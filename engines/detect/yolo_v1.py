@@ -107,6 +107,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
     def build(self, params: YoloV1Params) -> nn.Module:
         """Small trained networks, the paper's untrained one, or a person's own."""
         self._own: Own | None = None
+        self._explained = not params.darknet and params.weights != RANDOM
         self.provenance = ""
         if params.darknet:
             own = own_network(params.darknet, 1)
@@ -154,7 +155,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
 
     def again(self, said: Kept, params: YoloV1Params) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
-        yield from views(said.seen, params)
+        yield from views(said.seen, params, "scores" if self._explained else "")
         yield class_of_cells(said.seen)
         found = kept(candidates(said.seen, params.score), params)
         truth, labels = found.boxes, found.labels

@@ -178,7 +178,7 @@ class YoloV2Engine(Engine[YoloV2Params]):
 
     def again(self, said: Kept, params: YoloV2Params) -> Iterator[Artefact]:
         """Everything that is seen, from what the network said already."""
-        yield from views(said.seen, params)
+        yield from views(said.seen, params, "scores" if isinstance(self.network, YoloV2) else "")
         if said.fine is not None and said.phases is not None:
             height, width = said.seen.decoded.cell
             place = said.seen.affine.after(Affine(width / 2, height / 2))

@@ -85,7 +85,7 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
 
     def again(self, kept: Seen, params: YoloV2FaceParams) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
-        yield from views(kept, params)
+        yield from views(kept, params, "scores")
 
     def evaluate(
         self, folder: Path, params: YoloV2FaceParams

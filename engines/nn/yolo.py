@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nn.reorg import Reorg
+from engines.nn.yolo_boxes import v1_scores, v2_scores
 from explorer.api import Preprocess, Probe
 
 SLOPE = 0.1
@@ -145,10 +146,12 @@ class SmallYoloV1(nn.Module):
         plan: Plan = ((16, 3), POOL, (32, 3), POOL, (64, 3), POOL, (64, 3), (64, 3))
         self.trunk = stack(plan, 3)
         self.head = nn.Conv2d(64, 5 * boxes + classes, 1)
+        self.scores = Probe()  # only to be explained
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, 64, 64)
         """The grid (N, 5 B + C, 8, 8), as `YoloV1` gives it."""
         y: Tensor = self.head(self.trunk(x))
+        self.scores(v1_scores(y, self.boxes))
         return y
 
 
@@ -191,6 +194,7 @@ class YoloV2(nn.Module):
         self.joined = Probe()
         self.mix = Convolution(narrow + 4 * passed, narrow, 3)
         self.head = nn.Conv2d(narrow, len(anchors) * (5 + classes), 1)
+        self.scores = Probe()  # only to be explained
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, H, W), sides multiples of the stride
         """The grid (N, A (5 + C), h, w): of each anchor tx, ty, tw, th, to and class logits."""
@@ -202,7 +206,9 @@ class YoloV2(nn.Module):
         fine = self.narrowed(early)
         phases = self.reorg(fine)  # half the size, four times the channels
         joined = self.joined(torch.cat([phases, self.late(early)], 1))
-        return Stages(self.head(self.mix(joined)), fine, phases)
+        grid = self.head(self.mix(joined))
+        self.scores(v2_scores(grid, len(self.anchors)))
+        return Stages(grid, fine, phases)
 
 
 class Darknet19(nn.Module):
@@ -253,6 +259,7 @@ class FaceYolo(nn.Module):
             setattr(self, f"conv{i}", Separable(2 ** (3 + i), 2 ** (4 + i)))
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.conv8 = nn.Conv2d(512, len(FACE_ANCHORS) * 5, 1)
+        self.scores = Probe()  # only to be explained
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, H, W), sides multiples of 32
         """The grid (N, 25, h, w): of each anchor tx, ty, tw, th, to."""
@@ -261,4 +268,5 @@ class FaceYolo(nn.Module):
             x = getattr(self, f"conv{i}")(self.pool(x))
         x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, 1)
         y: Tensor = self.conv8(x)
+        self.scores(v2_scores(y, len(self.anchors)))
         return y

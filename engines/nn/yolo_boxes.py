@@ -106,6 +106,21 @@ def v1_decode(output: Tensor, boxes: int, height: int, width: int) -> Decoded:
     )
 
 
+def v1_scores(output: Tensor, boxes: int) -> Tensor:
+    """Class times confidence (N, h w B, C) of a grid of v1, in the order of `Decoded`'s rows."""
+    _, confidence, classes = v1_cells(output, boxes)
+    scores = classes[..., None, :] * confidence[..., None]
+    return scores.reshape(len(output), -1, classes.shape[-1])
+
+
+def v2_scores(output: Tensor, anchors: int) -> Tensor:
+    """The same (N, h w A, C) of a grid of v2; without classes the confidence alone."""
+    cells = v2_cells(output, anchors)
+    confidence = cells[..., 4:5].sigmoid()
+    scores = confidence * cells[..., 5:].softmax(-1) if cells.shape[-1] > 5 else confidence
+    return scores.reshape(len(output), -1, scores.shape[-1])
+
+
 def v2_cells(output: Tensor, anchors: int) -> Tensor:
     """A grid (N, A (5 + C), h, w) of v2 as (N, h, w, A, 5 + C)."""
     n, channels, h, w = output.shape

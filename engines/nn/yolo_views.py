@@ -74,12 +74,13 @@ def candidates(seen: Seen, least: float, most: int = MOST) -> Candidates:
     )
 
 
-def views(seen: Seen, params: DetectionParams) -> Iterator[Artefact]:
+def views(seen: Seen, params: DetectionParams, point: str = "") -> Iterator[Artefact]:
     """Detections with their film, the boxes of one cell, maps over the cells.
 
-    The cell is that under ``params.cursor``; without one, that of the best detection.
+    The cell is that under ``params.cursor``; without one, that of the best detection. ``point`` is
+    the capture point that attribution explains, (1, sources, classes).
     """
-    yield from artefacts(candidates(seen, params.score), params)
+    yield from artefacts(candidates(seen, params.score), params, point=point)
     yield from cell_views(seen, *spot(seen, params))
     yield from map_views(seen, params.only)
 
