@@ -19,7 +19,7 @@ from torch import nn
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams, artefacts, kept
-from engines.nn.fpn_views import PATHS, Sums, counts, parts, pyramid, switches
+from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
 from engines.nn.rcnn import RCNN, frame
 from engines.nn.rcnn_stages import Look, as_fed, choose, found_in, look, to_candidates
 from engines.nn.rpn_views import assignment, levels_of, objectness
@@ -143,6 +143,7 @@ class Fpn(Engine[FpnParams]):
         names = self.levels.names[: self.levels.heads]
         framed, rule = made.now.framed, self.network.proposing
         channel = params.channel if params.show == "channel" else None
+        yield at_place(framed, made.now.pyramid, made.sums, names, params.cursor)
         yield from pyramid(framed, made.now.pyramid, made.sums, names, channel)
         chosen = choose(made.now, rule.overlap, rule.after).kept
         candidates = to_candidates(made.now, chosen, self.names, self.levels.names)

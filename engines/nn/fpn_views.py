@@ -51,6 +51,35 @@ def switches(sums: Sums, names: Sequence[str]) -> Matrix:
     )  # fmt: skip
 
 
+def at_place(
+    framed: Framed, maps: Pyramid, sums: Sums, names: Sequence[str], at: tuple[float, float] | None
+) -> Matrix:
+    """The same at the cells of one place in input pixels, and what becomes of it in P.
+
+    Args:
+        at: None is the middle of the picture.
+    """
+    height, width = framed.size
+    x, y = framed.affine.to_grid(*at) if at is not None else (width / 2, height / 2)
+    rows = []
+    for k in range(len(names)):
+        parts = (sums.lateral[k], sums.top_down.get(k), sums.merged[k], maps.levels[k])
+        rows.append([0.0 if part is None else _rms(_cell(framed, part, x, y)) for part in parts])
+    where = "the middle of the picture" if at is None else f"{at[0]:.0f}, {at[1]:.0f}"
+    return Matrix(
+        "switches/at the cursor", np.array(rows).T, rows=(*PATHS, "sum (M)", "level (P)"),
+        columns=tuple(names), scale="sequential", own_scale=True,
+        note=f"root mean square over the channels of the cells at {where}",
+    )  # fmt: skip
+
+
+def _cell(framed: Framed, tensor: Tensor, x: float, y: float) -> Tensor:
+    """The channels (C,) of the cell at a position on the network's input."""
+    h, w = tensor.shape[2:]
+    row, column = int(y * h / framed.padded[0]), int(x * w / framed.padded[1])
+    return tensor[0, :, min(max(row, 0), h - 1), min(max(column, 0), w - 1)]
+
+
 def pyramid(
     framed: Framed, maps: Pyramid, sums: Sums, names: Sequence[str], channel: int | None
 ) -> Iterator[Artefact]:
