@@ -41,8 +41,12 @@ SHOTS: dict[str, str] = {
     "--size 1600x1000",
     "nanodet": "--engine nanodet --set score=0.3 --size 1600x1000",
     "ssd-face": "--engine ssd-face --size 1600x1000",
+    "posenet": "--engine posenet --set joint='right elbow' --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
+    "yolo-v1": "--engine yolo-v1 --set cursor=48,36 --size 1600x1000",
+    "yolo-v2": "--engine yolo-v2 --set cursor=48,36 --size 1600x1000",
+    "yolo-v2-face": "--engine yolo-v2-face --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "
     "--capture down1.2 --size 1600x1000",
     "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",

@@ -17,7 +17,7 @@ that much is published, as in the file names of the torchvision weights.
 The rows of the detectors stand in `engines.rows`, a file for each family of systems.
 """
 
-from engines.rows import DIGITS8X8, nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
+from engines.rows import DIGITS8X8, motion, nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
 
 EFFICIENTNET_LITE0 = {
     "name": "efficientnet-lite0",
@@ -340,6 +340,7 @@ CATALOG = [
         "weights": [DCGAN_FACES],
     },
     *painting.ROWS,
+    *motion.ROWS,
     *nanodet.ROWS,
     *ssd.ROWS,
     *yolo.ROWS,

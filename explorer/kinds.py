@@ -206,17 +206,23 @@ class Masks(Artefact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keypoints(Artefact):
-    """Points (P, K, 3): x, y in input pixels, score in [0, 1]; ``skeleton`` joins index pairs."""
+    """Points (P, K, 3): x, y in input pixels, score in [0, 1]; ``skeleton`` joins index pairs.
+
+    ``ids`` number the figures from frame to frame: each keeps its colour.
+    """
 
     points: Array
     labels: Sequence[str] = ()
     skeleton: Sequence[tuple[int, int]] = ()
+    ids: Sequence[int] = ()
 
     def check(self) -> None:
         """Need (P, K, 3)."""
         points = self._array("points", 3, dtype=np.float32)
         if points.shape[2] != 3:
             raise KindError(f"Keypoints {self.name!r}: need (P, K, 3), got {points.shape}")
+        if len(self.ids) not in (0, len(points)):
+            raise KindError(f"Keypoints {self.name!r}: {len(self.ids)} ids for {len(points)}")
         self._labels("labels", points.shape[1])
 
 

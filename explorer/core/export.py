@@ -27,6 +27,7 @@ from explorer.core.detection_export import Detections
 from explorer.core.drawing import Pixels
 from explorer.core.picture import main_array, picture, range_of
 from explorer.core.plots import PLOTS
+from explorer.core.pose_export import Poses
 from explorer.core.verify import digest, hashes
 from explorer.kinds import Artefact, Boxes, FeatureMaps, Image, Keypoints, Masks, Scores, Text
 from explorer.views import Frame, Handle, Rendered
@@ -153,12 +154,14 @@ class _Run:
         self._first: dict[str, tuple[Artefact, Pixels | None]] = {}
         self._shown: dict[str, tuple[Artefact, Pixels | None]] = {}
         self._frame: int | None = None
+        self._poses = Poses()
 
     def take(self, frame: Frame) -> None:
         """Note the artefacts of a step; write its stills, and the film frame that it completes."""
         if self._frame is not None and frame.frame != self._frame:
             self._film()
         self._frame = frame.frame
+        self._poses.take(frame)
         for artefact in frame.artefacts:
             if _is_ground(artefact):
                 self.ground = artefact.image
@@ -232,6 +235,10 @@ class _Run:
             entry |= {"shape": list(main.shape), "dtype": str(main.dtype), "range": range_of(main)}
         if isinstance(artefact, Scores):
             entry["best"] = _best(artefact)
+        if isinstance(artefact, Keypoints):
+            for ending, text in self._poses.texts(artefact.name).items():
+                (self.scratch / f"{stem}{ending}").write_text(text, encoding="utf-8")
+                files.append(f"{stem}{ending}")
         if artefact.name in self.films:
             files.append(f"{stem}.mp4")
         return entry | {"files": files + self.stills.get(artefact.name, [])}

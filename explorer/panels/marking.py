@@ -56,6 +56,11 @@ def skeletons(keypoints: Keypoints) -> list[list[tuple[float, float, bool]]]:
     ]
 
 
+def numbers_of(keypoints: Keypoints) -> list[int]:
+    """The number of each figure, which gives it its colour and its name."""
+    return list(keypoints.ids) or list(range(len(keypoints.points)))
+
+
 def nearest_point(keypoints: Keypoints, x: float, y: float, reach: float) -> tuple[int, int] | None:
     """(person, point) nearest to an input position, no farther than ``reach`` input pixels."""
     if not keypoints.points.size:

@@ -19,6 +19,7 @@ from explorer.panels.marking import (
     box_words,
     legend_of,
     nearest_point,
+    numbers_of,
     skeletons,
 )
 from explorer.panels.overlays import BoxesOverlay, PointsOverlay, class_colour
@@ -239,9 +240,9 @@ class KeypointsPanel(MarksPanel):
     def draw(self, artefact: Artefact) -> None:
         """Draw bones and points."""
         assert isinstance(artefact, Keypoints)
-        self.points.show_points(skeletons(artefact), artefact.skeleton)
-        names = [f"skeleton {i}" for i in range(len(artefact.points))]
-        self.legend.show_entries([(name, class_colour(i), 1) for i, name in enumerate(names)])
+        numbers = numbers_of(artefact)
+        self.points.show_points(skeletons(artefact), artefact.skeleton, numbers)
+        self.legend.show_entries([(f"skeleton {i}", class_colour(i), 1) for i in numbers])
         if artefact.points.size:
             low, high = artefact.points[..., :2].min((0, 1)), artefact.points[..., :2].max((0, 1))
             self._frame(QRectF(float(low[0]), float(low[1]), *(high - low).tolist()))
@@ -261,5 +262,7 @@ class KeypointsPanel(MarksPanel):
         name = points.labels[k] if points.labels else f"point {k}"
         score = points.points[person, k, 2]
         return Probed(
-            f"skeleton {person} · {name} · score {score:.2f}  {position_text(x, y)}", (x, y)
+            f"skeleton {numbers_of(points)[person]} · {name} · score {score:.2f}  "
+            f"{position_text(x, y)}",
+            (x, y),
         )

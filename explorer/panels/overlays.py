@@ -172,30 +172,35 @@ class PointsOverlay(Overlay):
         super().__init__()
         self.people: list[list[tuple[float, float, bool]]] = []
         self.pairs: tuple[tuple[int, int], ...] = ()
+        self.numbers: tuple[int, ...] = ()
         self.selected: tuple[int, int] | None = None
 
     def show_points(
-        self, people: list[list[tuple[float, float, bool]]], pairs: Sequence[tuple[int, int]]
+        self,
+        people: list[list[tuple[float, float, bool]]],
+        pairs: Sequence[tuple[int, int]],
+        numbers: Sequence[int],
     ) -> None:
-        """Draw ``people``, each in its own colour."""
-        self.people, self.pairs = people, tuple(pairs)
+        """Draw ``people``, each in the colour of its number."""
+        self.people, self.pairs, self.numbers = people, tuple(pairs), tuple(numbers)
         self.update()
 
     def draw(self, painter: QPainter, to_screen: QTransform) -> None:
         """Bones with a dark edge below, then points; points of low score are hollow."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for p, points in enumerate(self.people):
+        for p, (points, number) in enumerate(zip(self.people, self.numbers, strict=True)):
+            own = class_colour(number)
             spots = [to_screen.map(QPointF(x, y)) for x, y, _ in points]
-            for ink, width in ((QColor(0, 0, 0, 170), 5), (class_colour(p), 3)):
+            for ink, width in ((QColor(0, 0, 0, 170), 5), (own, 3)):
                 painter.setPen(round_pen(ink, width))
                 for a, b in self.pairs:
                     if points[a][2] and points[b][2]:
                         painter.drawLine(spots[a], spots[b])
             for k, (spot, (_, _, seen)) in enumerate(zip(spots, points, strict=True)):
                 painter.setPen(QPen(QColor("black"), 1))
-                painter.setBrush(class_colour(p) if seen else Qt.BrushStyle.NoBrush)
+                painter.setBrush(own if seen else Qt.BrushStyle.NoBrush)
                 painter.drawEllipse(spot, 4.5, 4.5)
-                painter.setPen(QPen(QColor("white") if seen else class_colour(p), 1))
+                painter.setPen(QPen(QColor("white") if seen else own, 1))
                 painter.drawEllipse(spot, 3.5, 3.5)
                 if self.selected == (p, k):
                     two_tone(

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QGraphicsItem, QWidget
 
 from explorer.kinds import Affine, Array, Artefact, Boxes, Field, Image, Keypoints, Masks
 from explorer.panels.heat import heat_picture, masks_picture
-from explorer.panels.marking import box_marks, skeletons
+from explorer.panels.marking import box_marks, numbers_of, skeletons
 from explorer.panels.mosaic import Layout, arrange, plan
 from explorer.panels.overlays import (
     BoxesOverlay,
@@ -337,9 +337,9 @@ class ImagePanel(PicturePanel):
 
     def _overlay_points(self, artefact: Artefact | None) -> None:
         if isinstance(artefact, Keypoints):
-            self._points.show_points(skeletons(artefact), artefact.skeleton)
+            self._points.show_points(skeletons(artefact), artefact.skeleton, numbers_of(artefact))
         else:
-            self._points.show_points([], ())
+            self._points.show_points([], (), ())
 
     def _overlay_masks(self, artefact: Artefact | None) -> None:
         self._masks.setVisible(isinstance(artefact, Masks))
