@@ -50,6 +50,7 @@ class Case:
         state = network.state_dict()
         self.keys = sorted(state)
         self.parameters = sum(p.numel() for p in network.parameters())
+        self.neck = sum(p.numel() for p in network.backbone.fpn.parameters())
         filled = {n: torch.from_numpy(GOLDEN.filled(n, tuple(v.shape))) for n, v in state.items()}
         rcnn.load(network, filled, "golden")
         self.framed = rcnn.frame(GOLDEN.picture(), network.framing)
@@ -72,8 +73,48 @@ def case(kind: str) -> Case:
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_and_parameters_are_the_published_ones(kind: str) -> None:
     made = case(kind)
+    assert made.neck == 3_344_384  # (256 + 512 + 1024 + 2048) 256 + 4 * 256, 4 (9 * 256^2 + 256)
     assert made.keys == made.golden["keys"].tolist()
     assert made.parameters == int(made.golden["parameters"]) == PARAMETERS[kind]
+
+
+def test_files_of_2019_are_loaded_under_their_older_names() -> None:
+    """The official files: one name less in the proposal head and the pyramid, masks from 1."""
+    network = rcnn.small("mask")
+    new = {name: value + 1 for name, value in network.state_dict().items()}
+    older = {}
+    for name, value in new.items():
+        name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+        for block in ("inner_blocks", "layer_blocks"):
+            for k in range(2):
+                name = name.replace(f"{block}.{k}.0.", f"{block}.{k}.")
+        for k in range(2):
+            name = name.replace(f"mask_head.{k}.0.", f"mask_head.mask_fcn{k + 1}.")
+        older[name] = value
+    assert len(set(older) - set(new)) == 2 + 8 + 4
+    older["backbone.body.bn1.num_batches_tracked"] = torch.tensor(3)
+    rcnn.load(network, older, "older")
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, new[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (800, 1066)),
+        ((100, 400), (333, 1333)),
+        ((1, 1), (800, 800)),
+        ((2, 4000), (1, 1333)),
+    ],
+)
+def test_the_short_side_becomes_800_unless_the_long_one_passes_1333(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert rcnn.Framing().resized(*size) == expected
+    framed = rcnn.frame(np.zeros((*size, 3), np.uint8), rcnn.Framing(64, 107))
+    assert framed.x.shape[2] % 32 == framed.x.shape[3] % 32 == 0
+    right, below = framed.affine.to_input(framed.size[1], framed.size[0])
+    assert (below, right) == pytest.approx(size)
 
 
 @pytest.mark.parametrize("kind", KINDS)
