@@ -6,7 +6,7 @@ generated shapes, the paper's network, and a person's own Darknet files.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engines.detect.yolo_training import LEAST, V1Training
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_annotations import read_annotations
 from engines.nn.darknet import v1_grid
 from engines.nn.darknet_files import VOC_20, Own, own_network
 from engines.nn.detections import DetectionParams, kept
@@ -34,6 +35,7 @@ from explorer.api import (
     EngineError,
     FeatureMaps,
     Field,
+    FileInput,
     Image,
     ImageInput,
     Inputs,
@@ -67,7 +69,7 @@ class YoloV1Params(TrainingParams, DetectionParams):
     )  # fmt: skip
     truth: tuple[float, float, float, float] | None = knob(
         None, kind="box", effect="again",
-        help="draw what is to be found; without, the detections stand for it",
+        help="draw what is to be found; without, the annotations or the detections stand for it",
     )  # fmt: skip
     coordinates: float = knob(
         5.0, low=0.0, high=20.0, step=0.5, effect="again",
@@ -87,13 +89,38 @@ class YoloV1Params(TrainingParams, DetectionParams):
     batch: int = knob(32, low=1, high=256, unit="scenes", when="training", help="scenes a step")
 
 
+def truth_of(path: Path, name: str, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:
+    """The boxes (G, 4) and labels (G,) that a file has of the picture ``name``; None of another.
+
+    Classes that the network does not know and crowds are left out.
+
+    Raises:
+        EngineError: it is no annotation file, or something in it is wrong.
+    """
+    annotations = read_annotations(path)
+    for picture in annotations.pictures:
+        if Path(picture.file).name == Path(name).name:
+            rows = [
+                (o.box, names.index(annotations.categories[o.category]))
+                for o in picture.objects
+                if not o.crowd and annotations.categories[o.category] in names
+            ]
+            boxes = torch.tensor([box for box, _ in rows]).reshape(-1, 4)
+            return boxes, torch.tensor([label for _, label in rows], dtype=torch.long)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What `again` needs: the grid (1, 5 B + C, h, w), what it says, the input's height, width."""
+    """What `again` needs: the grid (1, 5 B + C, h, w), what it says, the input's height, width.
+
+    ``truth`` are annotated boxes (G, 4) in input pixels with labels (G,), None without a file.
+    """
 
     grid: Tensor
     seen: Seen
     side: tuple[int, int]
+    truth: tuple[Tensor, Tensor] | None = None
 
 
 class YoloV1Engine(Engine[YoloV1Params]):
@@ -141,6 +168,9 @@ class YoloV1Engine(Engine[YoloV1Params]):
             "input/picture", photo.pixels, note=photo.name, gestures={"box": "truth"}
         )
         said = self._said(photo, params)
+        annotations: FileInput | None = inputs.get("annotations")
+        if annotations is not None:
+            said = replace(said, truth=truth_of(annotations.path, photo.name, self._names))
         yield from self.again(said, params)
         return Outcome(kept=said)
 
@@ -160,10 +190,12 @@ class YoloV1Engine(Engine[YoloV1Params]):
         found = kept(candidates(said.seen, params.score), params)
         truth, labels = found.boxes, found.labels
         note = "the detections stand for the truth"
+        if said.truth is not None:
+            (truth, labels), note = said.truth, "truth from the annotations"
         if params.truth is not None:
             truth = torch.tensor([params.truth], device=said.grid.device)
             note = "the box you drew, as the class that its cell says"
-            labels = labels[:0]
+            labels = torch.zeros(0, dtype=torch.long, device=said.grid.device)
         yield from v1_truth_views(
             said.grid, said.seen, truth, labels, note, count=self._count, side=said.side,
             coordinates=params.coordinates, empty=params.empty,

@@ -241,6 +241,7 @@ def v1_truth_views(
     """
     place = seen.affine
     inverse = Affine(1 / place.sx, 1 / place.sy, -place.tx / place.sx, -place.ty / place.sy)
+    truth, labels = truth.to(grid.device), labels.to(grid.device)
     boxes = moved(truth, inverse)
     if len(labels) != len(boxes):
         labels = _likeliest(seen, boxes)
@@ -254,7 +255,7 @@ def v1_truth_views(
               zip(found.box.tolist(), found.iou.tolist(), strict=True)]  # fmt: skip
     three = [moved(cells, seen.grid), seen.placed(seen.decoded.boxes[rows])]
     yield Boxes(
-        "truth/responsible", numpy(torch.cat([*three, truth[found.truth]])),
+        "truth/responsible", numpy(torch.cat([*three, truth[found.truth.to(grid.device)]])),
         labels=[*words, *(f"truth: {name}" for name in names)],
         state=["cell"] * len(names) + ["responsible"] * len(names) + ["below"] * len(names),
         gestures={"box": "truth"},

@@ -169,7 +169,11 @@ def test_boxes_of_a_wide_picture_come_back_through_the_bars() -> None:
 
 def test_v1_shows_cells_maps_and_the_loss() -> None:
     session = opened("yolo-v1")
-    made = shown(session)
+    annotated = shown(session)["truth/loss"]
+    assert isinstance(annotated, Scores)
+    assert "annotations" in annotated.note
+    assert 0 < annotated.scores[0] < 1
+    made = shown(session, {"image": sample_inputs(session.row)["image"]})
     masks, maps, product = (
         made["grid/class of each cell"], made["maps/class"], made["maps/class times confidence"],
     )  # fmt: skip
