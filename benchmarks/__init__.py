@@ -19,4 +19,5 @@ NAMES = {
     "overview": "benchmarks.overview",
     "nms": "benchmarks.nms",
     "roi-align": "benchmarks.roi_align",
+    "detectors": "benchmarks.detectors",
 }
