@@ -16,14 +16,13 @@ from torch import Tensor
 
 from engines.nn.boxes import moved
 from engines.nn.roi import align_points, pool_bins, roi_align, roi_pool
-from explorer.api import Affine, Artefact, Boxes, Image, Keypoints, Matrix
+from explorer.api import Affine, Artefact, Boxes, Image, Matrix
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Colour = tuple[int, int, int]
 
 DRAWN = 560  # side in pixels of the drawn part of the map
-POINTS_MOST = 2000  # points over the picture; more are thinned out, evenly
 BOX: Colour = (255, 255, 255)
 POOL: Colour = (230, 159, 0)
 ALIGN: Colour = (86, 180, 233)
@@ -109,36 +108,32 @@ def compare(
         affine: from pixels of the network's input to input pixels.
 
     Yields:
-        The map with bins, and with points; both over the picture; the values of both and their
-        difference.
+        The part of the map around the box twice, with the bins of RoIPool (`Boxes`, in input
+        pixels) and with the points of RoIAlign; the values of both and their difference.
     """
     region = _Region(
         features.detach(), box.detach().float().nan_to_num(), scale, size, ratio, aligned, unit,
         affine or Affine(),
     )  # fmt: skip
     yield from _drawn(prefix, region)
-    yield from _placed(prefix, region)
+    yield _bins(prefix, region)
     yield from _values(prefix, region)
 
 
 def _drawn(prefix: str, region: _Region) -> Iterator[Artefact]:
-    """The part of the map around the box, one cell a square, with bins and with points."""
+    """The part of the map around the box, one cell a square, with what both take of it."""
     x1, y1, x2, y2 = region.window()
     side = max(3, DRAWN // max(x2 - x1, y2 - y1))
     place = region.grid.after(Affine(1 / side, 1 / side, x1, y1))
     cells = region.features[region.unit, y1:y2, x1:x2].float().cpu().numpy()
-    canvas = _Canvas(cells, side, (x1, y1))
-    canvas.rectangle((region.box * region.scale).tolist(), BOX)
-    pool, align = canvas.copy(), canvas.copy()
-    bins = region.bins()
-    for row in bins.flatten(0, 1).tolist():
-        pool.rectangle(row, POOL, inset=2)
+    pool, align = (_Canvas(cells, side, (x1, y1)) for _ in range(2))
+    for row in region.bins().flatten(0, 1).tolist():
         pool.peak(row, POOL)
     yield Image(
         f"{prefix}/RoIPool reads", pool.picture, affine=place,
-        note=f"orange: the cells of each of the {region.size}² bins, dot: the largest, which is "
-        "taken; white: the box before it was rounded",
+        note="each square is a cell of the map; dots: the largest of each bin, which is taken",
     )  # fmt: skip
+    align.rectangle((region.box * region.scale).tolist(), BOX)
     points = region.points()
     x, y = region.bin_edges()
     align.lattice(x, y, ALIGN)
@@ -154,41 +149,18 @@ def _drawn(prefix: str, region: _Region) -> Iterator[Artefact]:
     )  # fmt: skip
 
 
-def _placed(prefix: str, region: _Region) -> Iterator[Artefact]:
-    """Bins and points over the picture."""
+def _bins(prefix: str, region: _Region) -> Boxes:
+    """The box, what RoIPool makes of it, and its bins, in input pixels."""
     bins = region.bins().flatten(0, 1)
-    has_cells = (bins[:, 2:] > bins[:, :2]).all(1)
-    filled = bins[has_cells].to(region.box)
-    own = (region.box * region.scale)[None]
-    rows = [own, filled]
-    labels = ["box", *[""] * len(filled)]
+    filled = bins[(bins[:, 2:] > bins[:, :2]).all(1)].to(region.box)
+    rows, labels = [(region.box * region.scale)[None], filled], ["box", *[""] * len(filled)]
     if len(filled):
         rows.insert(1, torch.cat([filled[:, :2].amin(0), filled[:, 2:].amax(0)])[None])
         labels.insert(1, "rounded to cells")
-    note = f"the cells of each bin, which may share a row or a column; {len(filled)} of {len(bins)}"
-    yield Boxes(
+    return Boxes(
         f"{prefix}/bins of RoIPool", _array(moved(torch.cat(rows), region.grid)), labels=labels,
-        note=f"{note} bins have cells of the map",
-    )  # fmt: skip
-    points = region.points()
-    where = points.reshape(-1, 2)
-    step = -(-len(where) // POINTS_MOST) or 1
-    height, width = region.features.shape[-2:]
-    limits = where.new_tensor([width, height]) + 0.5
-    inside = ((where >= -0.5) & (where <= limits)).all(1, keepdim=True).to(where)
-    grid = region.grid
-    spots = where * where.new_tensor([grid.sx, grid.sy]) + where.new_tensor([grid.tx, grid.ty])
-    names = [
-        f"bin {i}, {j}"
-        for i in range(region.size)
-        for j in range(region.size)
-        for _ in range(points.shape[2] * points.shape[3])
-    ]
-    yield Keypoints(
-        f"{prefix}/points of RoIAlign", _array(torch.cat([spots, inside], 1)[::step])[None],
-        labels=names[::step],
-        note=f"{len(where)} points" + (f", every {step}th shown" if step > 1 else "")
-        + "; hollow: more than a cell beyond the map, counts as 0",
+        note=f"cells of each bin, which may share a row or a column; {len(filled)} of {len(bins)} "
+        "bins have cells of the map",
     )  # fmt: skip
 
 
@@ -217,20 +189,13 @@ class _Canvas:
     """Cells (h, w) as grey squares of ``side`` pixels, on which positions in cells are drawn."""
 
     def __init__(self, cells: Floats, side: int, origin: tuple[int, int]) -> None:
-        self.cells, self.side, self.origin = cells, side, origin
-        low, high = np.nanmin(cells), np.nanmax(cells)
-        grey = np.nan_to_num((cells - low) / (high - low if high > low else 1))
+        self.cells, self.side, self.origin = np.nan_to_num(cells), side, origin
+        low, high = self.cells.min(), self.cells.max()
+        grey = np.clip((self.cells - low) / max(float(high) - float(low), 1e-12), 0, 1)
         squares = np.kron((25 + 150 * grey).astype(np.uint8), np.ones((side, side), np.uint8))
         if side > 5:
             squares[::side] = squares[:, ::side] = 12
         self.picture: Picture = np.ascontiguousarray(np.repeat(squares[..., None], 3, 2))
-
-    def copy(self) -> _Canvas:
-        """The same picture, to be drawn on further."""
-        other = object.__new__(_Canvas)
-        other.cells, other.side, other.origin = self.cells, self.side, self.origin
-        other.picture = self.picture.copy()
-        return other
 
     def _pixel(self, x: float, y: float) -> tuple[int, int]:
         """Beyond the picture it is cut: no position is too far for the drawing."""
@@ -238,14 +203,11 @@ class _Canvas:
         across, down = np.nan_to_num(np.clip(spot, -1e4, 1e4)).round().astype(int).tolist()
         return across, down
 
-    def rectangle(self, corners: list[float], colour: Colour, *, inset: int = 0) -> None:
+    def rectangle(self, corners: list[float], colour: Colour) -> None:
         """Outline of x1, y1, x2, y2; nothing where they have no area."""
-        (x1, y1), (x2, y2) = self._pixel(*corners[:2]), self._pixel(*corners[2:])
-        inset = inset if self.side > 8 else 0
-        if x2 > x1 and y2 > y1:
-            thick = 2 if self.side > 8 else 1
-            low, high = (x1 + inset, y1 + inset), (x2 - 1 - inset, y2 - 1 - inset)
-            cv2.rectangle(self.picture, low, high, colour, thick)
+        low, high = self._pixel(*corners[:2]), self._pixel(*corners[2:])
+        if high[0] > low[0] and high[1] > low[1]:
+            cv2.rectangle(self.picture, low, high, colour, 2)
 
     def lattice(self, x: list[float], y: list[float], colour: Colour) -> None:
         """Thin lines at every x and every y."""
@@ -261,7 +223,7 @@ class _Canvas:
         x, y = self.origin
         part = self.cells[cells[1] - y : cells[3] - y, cells[0] - x : cells[2] - x]
         if part.size:
-            row, column = divmod(int(np.nanargmax(np.nan_to_num(part))), part.shape[1])
+            row, column = divmod(int(part.argmax()), part.shape[1])
             self.dot((cells[0] + column + 0.5, cells[1] + row + 0.5), colour)
 
     def dot(
