@@ -43,6 +43,7 @@ def main() -> None:
     if arguments.bunny:
         cut_clip(arguments.bunny, ASSETS / "bunny.mp4")
     render_style(ASSETS / "brushwork.jpg")
+    render_pair(ASSETS / "pair.jpg")
     render_motion(ASSETS / "drift.mp4", ASSETS / "drift.json")
 
 
@@ -54,6 +55,16 @@ def copy_photos() -> None:
             raise SystemExit(f"{package} is not installed: pip install 'layerscope[test]'")
         for name, member in files.items():
             shutil.copyfile(Path(spec.origin).parent / member, ASSETS / name)
+
+
+def render_pair(target: Path) -> None:
+    """Two people: the astronaut beside her mirror image, the second smaller and lower."""
+    photo = cv2.imread(str(ASSETS / "astronaut.png"))[:448, :400]
+    canvas = np.full((448, 720, 3), photo[:, -1:].mean((0, 1)).round(), np.uint8)
+    canvas[:, :400] = photo
+    small = cv2.resize(photo[:, ::-1], (320, 358), interpolation=cv2.INTER_AREA)
+    canvas[448 - 358 :, 400:] = small
+    cv2.imwrite(str(target), canvas, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 def cut_clip(source: Path, target: Path, *, width: int = 480) -> None:

@@ -50,7 +50,7 @@ class PoseNetParams:
         help="one person: the strongest cell of each joint, whoever it belongs to",
     )  # fmt: skip
     score: float = knob(
-        0.5, low=0.05, high=0.95, step=0.01, effect="again", when="decoding=several people",
+        0.5, low=0.05, high=1.0, step=0.01, effect="again", when="decoding=several people",
         help="of the joint that a pose begins with",
     )  # fmt: skip
     pose: float = knob(

@@ -25,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
         "paper": "Papandreou et al.: PersonLab, 2018",
         "summary": "Drop a photo or a clip of people, then choose a joint to see where it may be.",
         "inputs": {"image": "image"},
-        "sample": {"image": "astronaut.png"},
+        "sample": {"image": "pair.jpg"},
         "groups": {
             "people": {"kinds": ["Keypoints", "Boxes"], "area": "centre", "title": "People"},
             "input": {"kinds": ["Image"], "area": "right", "title": "Input"},

@@ -30,7 +30,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "yolo-v2": {"batch": 4},
     "yolo-v2-face": {"size": 224, "score": 0.02},
     "nanodet": {"size": 224, "score": 0.12},
-    "posenet": {"size": 193, "score": 0.1, "pose": 0.02, "most": 3},
+    "posenet": {"size": 193},
     "yolo9000": {"train_steps": 6, "batch": 4, "score": 0.05},
 }
 OTHER_IMAGE, OTHER_TEXT = ("coffee.png", "flower.jpg"), "a1b2c3d4??d"
