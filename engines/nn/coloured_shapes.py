@@ -42,7 +42,7 @@ def single(seed: int, *, side: int = SIDE) -> Scene:
 def shapes_tree() -> WordTree:
     """object -> round, polygon -> disc, ring, square, triangle -> red, green, blue; 19 nodes."""
     words = ["object", *KINDS, *SHAPES, *LEAVES]
-    above = {name: "object" for name in KINDS}
+    above = dict.fromkeys(KINDS, "object")
     above |= {shape: kind for kind, shapes in KINDS.items() for shape in shapes}
     above |= {leaf: leaf.split()[1] for leaf in LEAVES}
     parents = [words.index(above[word]) if word in above else -1 for word in words]

@@ -51,7 +51,7 @@ def tree_graph(
     pairs = [(int(tree.parents[n]), n) for n in nodes if int(tree.parents[n]) in place]
     return Graph(
         name,
-        [tree.names[n] for n in nodes],
+        [_short(tree, n) for n in nodes],
         np.array([(place[a], place[b]) for a, b in pairs], np.int64).reshape(-1, 2),
         weights=np.zeros(0) if edges is None else np.array([edges[b] for _, b in pairs]),
         values=np.asarray(values, np.float32)[list(nodes)],
@@ -60,6 +60,13 @@ def tree_graph(
         note=note,
         step=step,
     )
+
+
+def _short(tree: WordTree, node: int) -> str:
+    """A name without that of its parent at the end: ``red`` under ``disc`` for ``red disc``."""
+    parent = int(tree.parents[node])
+    name = tree.names[node]
+    return name.removesuffix(f" {tree.names[parent]}") if parent >= 0 else name
 
 
 def path_graph(

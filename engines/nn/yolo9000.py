@@ -26,9 +26,10 @@ from engines.nn.yolo import (
 )
 from engines.nn.yolo_boxes import Decoded, v2_cells, v2_decode
 
-# Width and height in cells: of yolo9000.cfg, and by k-means over the generated scenes.
+# Width and height in cells: of yolo9000.cfg, and by k-means over the generated scenes, rounded to
+# half precision as all numbers of a shipped training are.
 ANCHORS = ((0.77871, 1.14074), (3.00525, 4.31277), (9.22725, 9.61974))
-SMALL_ANCHORS = ((1.71, 1.71), (2.3, 2.3), (3.06, 3.06))
+SMALL_ANCHORS = ((1.7099609375,) * 2, (2.30078125,) * 2, (3.060546875,) * 2)
 SMALL_PLAN: Plan = ((16, 3), POOL, (32, 3), POOL, (64, 3), POOL, (64, 3), (64, 3))
 SIDE = 544
 

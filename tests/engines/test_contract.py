@@ -25,6 +25,9 @@ from explorer.views import Edit, Frame, View
 
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
 QUICK: dict[str, dict[str, Any]] = {
+    "faster-rcnn": {"batch": 4},
+    "mask-rcnn": {"batch": 4},
+    "keypoint-rcnn": {"batch": 4},
     "style": {"size": 32, "steps": 2, "units": 8},
     "yolo-v1": {"batch": 4},
     "yolo-v2": {"batch": 4},
@@ -276,7 +279,7 @@ def candidates(knob: knobs.Knob, now: Any, engine: str = "") -> list[Any]:
     if knob.kind in ("points", "mask"):
         return [((0.0, 1.0),), ((1.0, 0.0),)]
     if knob.kind == "point":
-        return [(60.0, 40.0), (120.0, 90.0)]
+        return [(60.0, 40.0), (120.0, 90.0), (32.0, 50.0)]
     if knob.kind == "box":
         return [(20.0, 20.0, 90.0, 70.0), (60.0, 40.0, 180.0, 160.0)]
     if knob.kind == "vector":
@@ -372,7 +375,9 @@ def present(row: Row, choice: object) -> bool:
     return choice not in missing
 
 
-def test_training_knobs_act_in_training(row: Row) -> None:
+def test_training_knobs_act_in_training(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FINAL", "HELD"):  # scenes on which a detector is measured
+        monkeypatch.setattr(f"engines.nn.detector_training.{name}", 4)
     wanted = [k for k in knobs.knobs(load(row).Params).values() if k.when == "training"]
     if not wanted:
         assert load(row).train is Engine.train or row.name != "fast-weights"
