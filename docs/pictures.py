@@ -47,6 +47,8 @@ SHOTS: dict[str, str] = {
     "yolo-v1": "--engine yolo-v1 --set cursor=48,36 --size 1600x1000",
     "yolo-v2": "--engine yolo-v2 --set cursor=48,36 --size 1600x1000",
     "yolo-v2-face": "--engine yolo-v2-face --size 1600x1000",
+    "faster-rcnn": "--engine faster-rcnn --set cursor=20,20 --size 1600x1000",
+    "fpn": "--engine fpn --set off=0,1 --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "
     "--capture down1.2 --size 1600x1000",
     "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",

@@ -88,7 +88,7 @@ def pyramid(
     Args:
         names: of the levels, P2 and so on. channel: counts modulo the channels of a map.
     """
-    what = "energy: root mean square over channels" if channel is None else f"channel {channel}"
+    unit = "rms" if channel is None else f"channel {channel}"
     for k, name in enumerate(names):
         digit = name.removeprefix("P")
         for letter, tensor, said in (
@@ -99,7 +99,7 @@ def pyramid(
             kept, affine = cells(framed, tensor)
             yield Field(
                 f"pyramid/{letter}{digit}", _picture(kept, channel), affine=affine, over=False,
-                scale="sequential" if channel is None else "diverging", note=f"{what}; {said}",
+                scale="sequential" if channel is None else "diverging", unit=unit, note=said,
             )  # fmt: skip
 
 
