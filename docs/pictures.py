@@ -49,6 +49,7 @@ SHOTS: dict[str, str] = {
     "yolo-v2-face": "--engine yolo-v2-face --size 1600x1000",
     "faster-rcnn": "--engine faster-rcnn --set cursor=20,20 --size 1600x1000",
     "fpn": "--engine fpn --set off=0,1 --size 1600x1000",
+    "yolo9000": "--engine yolo9000 --set cursor=17,47 --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "
     "--capture down1.2 --size 1600x1000",
     "inspect-overview": "{assets}/chelsea.png --engine classify --inspect overview",

@@ -35,12 +35,12 @@ ROWS: list[dict[str, Any]] = [
         "title": "YOLO9000 and its WordTree",
         "family": "Detection",
         "paper": "Redmon, Farhadi: YOLO9000: Better, Faster, Stronger, 2016",
-        "summary": "Move the knob `stop`: the name of each box goes up or down the tree.",
+        "summary": "Move the knob Stop: the name of each box goes up or down the tree.",
         "inputs": {"image": "image"},
         "sample": {"image": "shapes-coloured.png"},
         "groups": {
-            **DETECTION_GROUPS,
             "tree": {"kinds": ["Graph"], "area": "centre", "title": "WordTree"},
+            **DETECTION_GROUPS,
             "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
             "nodes": {"kinds": ["Scores"], "area": "bottom", "title": "Nodes of the tree"},
             "lesson": {
