@@ -7,6 +7,7 @@ import torch
 from engines.nn.coco_names import COCO_91
 from engines.nn.rcnn import RCNN, Kind, load, resnet50_fpn, small
 from engines.nn.shapes import NAMES
+from engines.rows.rcnn import SHAPES as SMALL
 from explorer.api import Host
 
 UNTRAINED = "shapes-untrained"  # drawn weights, to train from
@@ -15,8 +16,8 @@ PERSON = ("background", "person")
 
 
 def models(kind: Kind) -> tuple[str, ...]:
-    """Weights by name: two trainings of ours on generated scenes, the official ones, none."""
-    ours = (f"shapes-{kind}-rcnn", f"shapes-{kind}-rcnn-hard")
+    """Weights by name: trainings of ours on generated scenes, the official ones, none."""
+    ours = (name for name in SMALL if name.startswith(f"shapes-{kind}-"))
     return (*ours, f"{kind}rcnn-resnet50-fpn-coco", UNTRAINED)
 
 

@@ -44,7 +44,7 @@ def skeletons(
     score = torch.where(seen, (logits - threshold).sigmoid(), 0.0)
     count = f"{int(seen.sum())} of {seen.numel()} points at {threshold:g} logits or more"
     return Keypoints(
-        "keypoints/skeletons", array(torch.cat([points, score[..., None]], 2)), labels=list(names),
+        "detections/keypoints", array(torch.cat([points, score[..., None]], 2)), labels=list(names),
         skeleton=tuple(bones), note=count if len(points) else "no detection that has points",
     )  # fmt: skip
 

@@ -10,32 +10,23 @@ import torch
 from torch import Tensor
 
 from engines.nn.class_tiles import tiles
-from engines.nn.mask_head import paste, paste_all
+from engines.nn.mask_head import paste
 from explorer.api import Affine, Artefact, FeatureMaps, Field, Masks, Scores
 
 SHOWN = 12  # classes in a row of tiles, those with the surest cells
 
 
 def instances(
-    maps: Tensor,
-    boxes: Tensor,
-    labels: Sequence[str],
-    scores: Tensor,
-    size: tuple[int, int],
-    threshold: float,
-    affine: Affine,
-) -> Masks:
-    """All masks of a picture after the threshold.
-
-    Args:
-        maps: probabilities (D, m, m). ``boxes``: (D, 4) in pixels of the network's input.
-        size: (height, width) of the picture there; ``affine`` leads to input pixels.
-    """
-    pasted = paste_all(maps, boxes, *size)
-    note = f"resized to their boxes, then cut at {threshold:g}" if len(maps) else "no detection"
+    masks: Tensor, labels: Sequence[str], scores: Tensor, affine: Affine, threshold: float, *,
+    missing: int = 0,
+) -> Masks:  # fmt: skip
+    """All masks (D, H, W) of a picture; ``missing`` detections have none yet."""
+    note = f"resized to their boxes, then cut at {threshold:g}" if len(masks) else "no detection"
+    if missing:
+        note += f"; {missing} more get theirs in the next run"
     return Masks(
-        "masks/instances", (pasted > threshold).cpu().numpy(), labels=list(labels),
-        scores=array(scores), affine=affine, note=note,
+        "detections/masks", masks.cpu().numpy(), labels=list(labels), scores=array(scores),
+        affine=affine, note=note,
     )  # fmt: skip
 
 
@@ -48,7 +39,8 @@ def instance(
     Args:
         logits: (K, m, m). ``label``: the class of the box. ``used``: the map that is pasted.
         names: of the maps.
-        box: (4,) in pixels of the network's input. ``affine``, ``size``: see `instances`.
+        box: (4,) in pixels of the network's input. ``affine`` leads to input pixels, ``size`` is
+            (height, width) there.
     """
     x1, y1, x2, y2 = box.tolist()
     cells = logits.shape[-1]

@@ -18,6 +18,7 @@ from engines.nn.shapes import NAMES, Target
 from explorer.api import Checkpoint, Training
 
 CLASSES = len(NAMES) + 1  # the background is class 0
+KEYPOINTS = 0.2  # of their loss: a choice among 784 places would drown the others for long
 AGNOSTIC = 0  # the map that the mask branch learns on objects of every class
 
 
@@ -54,7 +55,10 @@ def terms(
     """
 
     def loss(images: Tensor, targets: list[Target], params: Any) -> Mapping[str, Tensor]:
-        return losses(network, normalise(images), truths(targets), rule, agnostic=True)
+        found = losses(network, normalise(images), truths(targets), rule, agnostic=True)
+        if "keypoints" in found:
+            found["keypoints"] = KEYPOINTS * found["keypoints"]
+        return found
 
     return loss
 

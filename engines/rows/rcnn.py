@@ -50,6 +50,38 @@ KEYPOINT_RCNN_COCO: dict[str, Any] = {
     },
 }
 
+# Small networks of the family that were trained here, see assets/SOURCES.md.
+_SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
+    "shapes-faster-rcnn": (
+        "5f899933300bcacd7ff041af5fa4a6ed9a8bc7f97e82f08a7907f20cbfd106c1",
+        489582,
+    ),
+    "shapes-mask-rcnn": (
+        "b13f9191eeef1157c88ea16fef18631a38155547b606d386c87c27aec1185d4c",
+        592422,
+    ),
+}
+SHAPES = {
+    name: {
+        "name": name,
+        "source": f"asset:weights/{name}.safetensors",
+        "sha256": sha256,
+        "size": size,
+        "licence": "MIT",
+        "data": "generated scenes",
+        "provenance": "trained here",
+        "reader": "",
+        "fingerprint": {},
+    }
+    for name, (sha256, size) in _SHAPES.items()
+}
+
+
+def _of(kind: str) -> list[dict[str, Any]]:
+    """The weights of one network of the family that were trained here."""
+    return [row for name, row in SHAPES.items() if name.startswith(f"shapes-{kind}-")]
+
+
 _INPUT = {"input": {"kinds": ["Image"], "area": "right", "title": "As fed"}}
 _OBJECTNESS = {"kinds": ["Field"], "area": "centre", "title": "Objectness"}
 _LEVELS = {"kinds": ["Boxes", "Scores"], "area": "bottom", "title": "Level of each region"}
@@ -94,6 +126,7 @@ FASTER_RCNN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
+    "weights": [*_of("faster"), FASTER_RCNN_COCO],
 }
 FPN: dict[str, Any] = {
     "name": "fpn",
@@ -116,6 +149,80 @@ FPN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
+    "weights": [*_of("faster"), FASTER_RCNN_COCO],
 }
 
-ROWS: list[dict[str, Any]] = []
+
+def _detections(kind: str) -> dict[str, Any]:
+    """The groups of every detector, with one more kind on the picture."""
+    shown = DETECTION_GROUPS["detections"]
+    return {**DETECTION_GROUPS, "detections": {**shown, "kinds": [*shown["kinds"], kind]}}
+
+
+_ROI_GROUP = {
+    "kinds": ["Image", "Boxes", "Matrix"],
+    "area": "right",
+    "title": "RoIAlign and RoIPool",
+}
+_BRANCH = ["backbone.fpn.merged0", "backbone.c2", "backbone.c3", "backbone.fpn.layer_blocks.0"]
+
+MASK_RCNN: dict[str, Any] = {
+    "name": "mask-rcnn",
+    "engine": "engines.detect.mask_rcnn:MaskRcnn",
+    "title": "Mask R-CNN",
+    "family": "Detection",
+    "paper": "He et al.: Mask R-CNN, 2017",
+    "summary": "Click a box to see its mask in every class, and drag one to pool it both ways.",
+    "inputs": {"image": "image"},
+    "sample": {"image": "shapes.png"},
+    "groups": {
+        "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+        "classes": {
+            "kinds": ["FeatureMaps", "Image", "Scores"],
+            "area": "centre",
+            "title": "Maps of all classes",
+        },
+        "pasted": {"kinds": ["Field", "Masks"], "area": "right", "title": "Pasted mask"},
+        "roi": _ROI_GROUP,
+        **_detections("Masks"),
+        **TRAINING_GROUPS,
+    },
+    "points": [
+        "roi_heads.mask_head",
+        "roi_heads.mask_predictor.conv5_mask",
+        "roi_heads.mask_predictor",
+        *_BRANCH,
+    ],
+    "layout": "detector",
+    "weights": [*_of("mask"), MASK_RCNN_COCO],
+}
+KEYPOINT_RCNN: dict[str, Any] = {
+    "name": "keypoint-rcnn",
+    "engine": "engines.detect.keypoint_rcnn:KeypointRcnn",
+    "title": "Keypoint R-CNN",
+    "family": "Detection",
+    "paper": "He et al.: Mask R-CNN, 2017, section 5",
+    "summary": "Click a box to see the heat map of each of its points.",
+    "inputs": {"image": "image"},
+    "sample": {"image": "shapes.png"},
+    "groups": {
+        "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+        "points": {
+            "kinds": ["FeatureMaps", "Image", "Scores", "Field"],
+            "area": "centre",
+            "title": "Maps of the points",
+        },
+        "roi": _ROI_GROUP,
+        **_detections("Keypoints"),
+        **TRAINING_GROUPS,
+    },
+    "points": [
+        "roi_heads.keypoint_head",
+        "roi_heads.keypoint_predictor.kps_score_lowres",
+        *_BRANCH,
+    ],
+    "layout": "detector",
+    "weights": [*_of("keypoint"), KEYPOINT_RCNN_COCO],
+}
+
+ROWS: list[dict[str, Any]] = [FASTER_RCNN, FPN, MASK_RCNN]

@@ -1,0 +1,108 @@
+"""Knobs and pictures of how regions are pooled, shared by the engines with heads on regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from engines.nn.detections import Candidates, DetectionParams, Thinned, thinned
+from engines.nn.rcnn_stages import Look
+from engines.nn.roi import MultiScaleRoIAlign
+from engines.nn.roi_pooling import to_network
+from engines.nn.roi_views import compare
+from explorer.api import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Artefact,
+    Image,
+    Preprocess,
+    knob,
+    unprepare,
+)  # fmt: skip
+
+MOST = 100  # detections of a picture
+LEAST = 0.05  # score from which detections count when they are evaluated
+PREPROCESS = Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+@dataclass(frozen=True)
+class PoolingParams:
+    """How the heads pool regions, and the box for which both ways are drawn."""
+
+    region: tuple[float, float, float, float] | None = knob(
+        None, kind="box", effect="again",
+        help="the box for which RoIAlign and RoIPool are compared: drag one on the input; empty: "
+        "the traced detection",
+    )  # fmt: skip
+    bins: int = knob(
+        7, low=1, high=28, effect="again", help="bins a side in the comparison of both poolings"
+    )
+    unit: int = knob(0, low=0, high=255, effect="again", help="the map that is compared")
+    pooling: str = knob(
+        "as trained", choices=("as trained", "align", "pool"),
+        help="how the heads take regions out of the maps; RoIPool rounds boxes to cells",
+    )  # fmt: skip
+    ratio: int = knob(
+        2, low=0, high=4, help="points a side of a bin of RoIAlign; 0: as many as it has cells"
+    )
+    aligned: bool = knob(
+        False, help="RoIAlign counts cells from their edges; the weights here know it without"
+    )
+
+
+def pooling(params: PoolingParams, *, trained: Literal["align", "pool"] = "align") -> (
+    Literal["align", "pool"]
+):  # fmt: skip
+    """How the heads are to pool; ``trained`` is what the weights know."""
+    if params.pooling == "as trained":
+        return trained
+    return "pool" if params.pooling == "pool" else "align"
+
+
+def shown(found: Candidates, params: DetectionParams) -> tuple[Thinned, Tensor]:
+    """What is left of the candidates, with their rows as sources; and the rows that are kept."""
+    rows = torch.arange(len(found), device=found.boxes.device)
+    made = thinned(replace(found, sources=rows), params, most=MOST)
+    return made, made.offered.sources[made.kept]
+
+
+def as_fed(look: Look) -> Image:
+    """The picture as the network gets it, without the padding; a box can be dragged on it."""
+    height, width = look.framed.size
+    return Image(
+        "input/as fed", unprepare(look.framed.x[:, :, :height, :width], PREPROCESS),
+        affine=look.framed.affine, gestures={"box": "region"},
+        note=f"resized to {width} × {height} px; drag a box to compare RoIAlign and RoIPool",
+    )  # fmt: skip
+
+
+def pooled_both_ways(
+    look: Look,
+    traced: Tensor | None,
+    params: PoolingParams,
+    pool: MultiScaleRoIAlign,
+    strides: Sequence[int],
+) -> Iterator[Artefact]:
+    """One box by RoIPool and by RoIAlign, on the level of its size.
+
+    Args:
+        traced: the box (4,) in input pixels that is taken where a person has drawn none.
+    """
+    affine = look.framed.affine
+    if params.region is not None:
+        box = torch.tensor(params.region, device=look.framed.x.device)
+    elif traced is not None:
+        box = traced
+    else:
+        return
+    inside = to_network(box[None], affine)
+    level = int(pool.levels(inside, strides))
+    features = look.pyramid.heads[level][0]
+    yield from compare(
+        "roi", features, inside[0], 1 / strides[level], params.bins, params.ratio,
+        aligned=params.aligned, unit=min(params.unit, len(features) - 1), affine=affine,
+    )  # fmt: skip
