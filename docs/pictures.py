@@ -44,6 +44,8 @@ SHOTS: dict[str, str] = {
     "posenet": "--engine posenet --set joint='right elbow' --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
+    "sppnet": "--engine sppnet --size 1600x1000",
+    "fast-rcnn": "--engine fast-rcnn --size 1600x1000",
     "yolo-v1": "--engine yolo-v1 --set cursor=48,36 --size 1600x1000",
     "yolo-v2": "--engine yolo-v2 --set cursor=48,36 --size 1600x1000",
     "yolo-v2-face": "--engine yolo-v2-face --size 1600x1000",
