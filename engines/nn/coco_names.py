@@ -19,3 +19,13 @@ COCO_91: tuple[str, ...] = (
     *(name or "N/A" for name in _BY_ID.replace("\n", "").split("|")),
 )
 COCO_80: tuple[str, ...] = tuple(name for name in COCO_91[1:] if name != "N/A")
+
+# Numbers of classes in files of annotations and results, by name: COCO's, and those of the other
+# sets that detectors here know, which begin anew at 1.
+CATEGORY_IDS: dict[str, int] = {
+    **{name: number for number, name in enumerate(COCO_91) if number and name != "N/A"},
+    "face": 1,
+    "disc": 1,
+    "square": 2,
+    "triangle": 3,
+}
