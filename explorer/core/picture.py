@@ -171,6 +171,9 @@ def _boxes(artefact: Boxes, on: Pixels | None) -> Pixels:
     finite = artefact.boxes[np.isfinite(artefact.boxes).all(axis=1)]
     reach = (float(finite[:, 2].max()), float(finite[:, 3].max())) if len(finite) else (0.0, 0.0)
     canvas = _ground(on, reach)
+    worded = bool(artefact.labels) or len(artefact.scores) > 0  # words need room
+    factor = max(1, _SIDE // max(canvas.shape[:2])) if worded else 1
+    canvas = enlarge(canvas, canvas.shape[0] * factor, canvas.shape[1] * factor)
     kinds = {name: i for i, name in enumerate(dict.fromkeys(artefact.labels))}
     thick = max(1, round(min(canvas.shape[:2]) / 300))
     for i, box in enumerate(artefact.boxes):
@@ -179,7 +182,7 @@ def _boxes(artefact: Boxes, on: Pixels | None) -> Pixels:
         name = artefact.labels[i] if artefact.labels else ""
         tint = _SHADES[kinds.get(name, 0) % len(_SHADES)]
         # Box edges are continuous coordinates, pixel i covers [i, i + 1).
-        x1, y1, x2, y2 = (round(float(np.clip(v, -9999, 9999)) - 0.5) for v in box)
+        x1, y1, x2, y2 = (round(float(np.clip(factor * v, -9999, 9999)) - 0.5) for v in box)
         cv2.rectangle(canvas, (x1, y1), (x2, y2), tint, thick)
         share = f"{artefact.scores[i]:.2f}" if len(artefact.scores) else ""
         _tag(canvas, f"{name} {share}".strip(), x1, y1, tint)

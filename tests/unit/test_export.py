@@ -156,6 +156,17 @@ def test_boxes_lie_on_their_pixels() -> None:
     assert set(lit) <= {19, 20, 50, 51}
 
 
+def test_a_small_picture_is_enlarged_where_boxes_have_names() -> None:
+    """64 pixels become 384, six for one: the outline from 5 to 31 runs near 30 and 186."""
+    black = np.zeros((64, 64, 3), np.uint8)
+    boxes = Boxes("a/b", np.array([[5.0, 20.0, 31.0, 51.0]]), labels=("disc",))
+    drawn = picture(boxes, black)
+    assert drawn.shape == (384, 384, 3)
+    lit = np.flatnonzero(drawn[240].any(axis=1))
+    assert set(lit) <= {29, 30, 185, 186}
+    assert len(lit) == 2
+
+
 def test_a_small_mask_is_placed_by_its_affine() -> None:
     """Cell (2, 1) of a 4x4 mask, 10 pixels a cell, shifted by 5: rows 25-35, columns 15-25."""
     values = np.zeros((1, 4, 4))
