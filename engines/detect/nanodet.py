@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engines.nn.boxes import clip, moved
 from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import COCO_80
+from engines.nn.coco_names import CATEGORY_IDS, COCO_80
 from engines.nn.detections import Candidates, DetectionParams, artefacts, kept, thinned, under
 from engines.nn.loading import load_state
 from engines.nn.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
@@ -78,6 +78,7 @@ class NanoDetector(Engine[NanoDetParams]):
     Params: ClassVar[type[Any]] = NanoDetParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Field, Matrix, Scores, Text)
 
+    categories = CATEGORY_IDS
     network: NanoDet
 
     def build(self, params: NanoDetParams) -> nn.Module:

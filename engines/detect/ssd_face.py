@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams
 from engines.nn.loading import load_state
 from engines.nn.prior_detections import Scored, candidates, scored, told
@@ -57,6 +58,7 @@ class SsdFace(Engine[SsdFaceParams]):
 
     Params: ClassVar[type[Any]] = SsdFaceParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Field, Text)
+    categories = CATEGORY_IDS
     network: SsdMobileNet
 
     def build(self, params: SsdFaceParams) -> nn.Module:
