@@ -15,6 +15,7 @@ from torch import nn
 
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, Thinned, artefacts, thinned
 from engines.nn.detections import chosen as picked
 from engines.nn.detector_training import TrainingParams
@@ -102,6 +103,7 @@ class FasterRcnn(Engine[FasterRcnnParams]):
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Text, Field, FeatureMaps, Matrix, Curve,
     )  # fmt: skip
+    categories = CATEGORY_IDS
     network: RCNN
 
     def build(self, params: FasterRcnnParams) -> nn.Module:

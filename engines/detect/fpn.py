@@ -18,6 +18,7 @@ from torch import nn
 
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, artefacts, kept
 from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
 from engines.nn.rcnn import RCNN, frame
@@ -92,6 +93,7 @@ class Fpn(Engine[FpnParams]):
     Params: ClassVar[type[Any]] = FpnParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Text, Field, Matrix)
     replays: ClassVar[bool] = False  # the sums are watched while they are made
+    categories = CATEGORY_IDS
     network: RCNN
 
     def build(self, params: FpnParams) -> nn.Module:

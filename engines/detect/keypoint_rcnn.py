@@ -27,6 +27,7 @@ from engines.detect.roi_choice import (
 from engines.nn import keypoint_views
 from engines.nn.boxes import moved
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen
 from engines.nn.detector_training import TrainingParams
 from engines.nn.keypoint_head import KeypointOutput, locate
@@ -104,6 +105,7 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
         Image, Boxes, Text, Keypoints, FeatureMaps, Field, Matrix, Scores, Curve,
     )  # fmt: skip
     replays: ClassVar[bool] = False  # how regions are pooled is set from outside
+    categories = CATEGORY_IDS
     network: RCNN
 
     def build(self, params: KeypointRcnnParams) -> nn.Module:

@@ -26,6 +26,7 @@ from engines.detect.roi_choice import (
 )
 from engines.nn import mask_views
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen
 from engines.nn.detector_training import TrainingParams
 from engines.nn.mask_head import MaskOutput, paste_all
@@ -107,6 +108,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
         Image, Boxes, Text, Masks, FeatureMaps, Field, Matrix, Scores, Curve,
     )  # fmt: skip
     replays: ClassVar[bool] = False  # how regions are pooled is set from outside
+    categories = CATEGORY_IDS
     network: RCNN
 
     def build(self, params: MaskRcnnParams) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, kept
 from engines.nn.loading import load_state
 from engines.nn.yolo import FACE_PREPROCESS, FaceYolo
@@ -60,6 +61,7 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
 
     Params: ClassVar[type[Any]] = YoloV2FaceParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, FeatureMaps, Field, Text)
+    categories = CATEGORY_IDS
     network: FaceYolo
 
     def build(self, params: YoloV2FaceParams) -> nn.Module:
