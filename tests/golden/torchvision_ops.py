@@ -222,13 +222,36 @@ def pyramid() -> dict[str, np.ndarray]:
     return stored
 
 
+def heads() -> dict[str, np.ndarray]:
+    """Masks pasted into a picture, and keypoints found in their maps, for boxes of all sorts."""
+    import torch
+    from torchvision.models.detection.roi_heads import heatmaps_to_keypoints, paste_masks_in_image
+
+    corners = np.array(
+        [
+            [10, 12, 40, 50], [10.2, 11.7, 39.4, 52.8], [0, 0, 95, 70], [80.5, 60.25, 95, 70],
+            [0, 20.5, 3.2, 24.9], [50.1, 30.4, 50.9, 31.1], [7, 5, 90, 6.5], [44, 1, 47, 69],
+        ],
+        np.float32,
+    )  # fmt: skip
+    stored: dict[str, Any] = {"boxes": corners}
+    for side in (14, 28):
+        masks = 1 / (1 + np.exp(-3 * maps(side, len(corners), 1, side, side)))
+        stored[f"masks-{side}"] = masks
+        given = torch.from_numpy(masks), torch.from_numpy(corners)
+        stored[f"pasted-{side}"] = paste_masks_in_image(*given, (70, 95))[:, 0].numpy()
+    logits = maps(3, len(corners), 4, 28, 28)
+    points, scores = heatmaps_to_keypoints(torch.from_numpy(logits), torch.from_numpy(corners))
+    return stored | {"logits": logits, "points": points.numpy(), "scores": scores.numpy()}
+
+
 def main() -> None:
-    """Write the five files and say how large they are."""
+    """Write the six files and say how large they are."""
     import torch
     import torchvision
 
     torch.set_num_threads(1)
-    for made in (nms, pooling, coding, references, pyramid):
+    for made in (nms, pooling, coding, references, pyramid, heads):
         path = file(made.__name__)
         np.savez_compressed(
             path, torchvision=torchvision.__version__, torch=torch.__version__, **made()
