@@ -60,6 +60,10 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
         "b13f9191eeef1157c88ea16fef18631a38155547b606d386c87c27aec1185d4c",
         592422,
     ),
+    "shapes-mask-rcnn-hard": (
+        "cb50dfc76ead3fd6e12a265bb49a66402576dfdc8f74d9f8383a128182302ab2",
+        592422,
+    ),
 }
 SHAPES = {
     name: {
