@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engines.detect.yolo_training import LEAST, V1Training
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_annotations import read_annotations
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import v1_grid
 from engines.nn.darknet_files import VOC_20, Own, own_network
 from engines.nn.detections import DetectionParams, kept
@@ -130,6 +131,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Masks, Field, FeatureMaps, Curve, Text,
     )  # fmt: skip
+    categories = CATEGORY_IDS
 
     def build(self, params: YoloV1Params) -> nn.Module:
         """Small trained networks, the paper's untrained one, or a person's own."""

@@ -18,6 +18,7 @@ from engines.detect.yolo_training import LEAST, V2Training
 from engines.nn.anchor_views import anchors_artefacts
 from engines.nn.box_sizes import read_sizes
 from engines.nn.coco import evaluate_folder
+from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import Darknet
 from engines.nn.darknet_files import VOC_20, own_network
 from engines.nn.detections import DetectionParams, kept
@@ -109,6 +110,7 @@ class YoloV2Engine(Engine[YoloV2Params]):
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Field, FeatureMaps, Scatter, Curve, Text,
     )  # fmt: skip
+    categories = CATEGORY_IDS
 
     def build(self, params: YoloV2Params) -> nn.Module:
         """Small trained networks, the paper's untrained one, or a person's own."""
