@@ -92,9 +92,12 @@ def _cloud(sizes: Floats, run: list[Iteration], name: str, step: int, words: str
     now = run[-1]
     shown = np.linspace(0, len(sizes) - 1, min(DRAWN, len(sizes))).astype(int)
     trail = np.concatenate([iteration.centroids for iteration in run[:-1]] or [np.zeros((0, 2))])
-    labels = [f"boxes of {i + 1}" for i in now.nearest[shown]]
-    labels += ["earlier centroids"] * len(trail) + ["centroids"] * len(now.centroids)
+    rank = run[-1].centroids.prod(1).argsort().argsort()  # numbered as the anchors, by area
+    labels = [f"boxes of {rank[i] + 1}" for i in now.nearest[shown]]
+    labels += ["centroids before"] * len(trail) + ["centroids now"] * len(now.centroids)
     again = f"; {now.reseeded} empty, set anew" if now.reseeded else ""
+    top = max(range(len(run)), key=lambda i: run[i].mean_iou)
+    again += f"; iteration {top} had {run[top].mean_iou:.3f}" if top < len(run) - 1 else ""
     return Scatter(
         name, np.concatenate([sizes[shown], trail, now.centroids]), labels,
         axes=("width", "height"), unit="share of the picture", step=step,
@@ -105,7 +108,8 @@ def _cloud(sizes: Floats, run: list[Iteration], name: str, step: int, words: str
 def _climb(run: list[Iteration], name: str, step: int) -> Curve:
     values = np.array([iteration.mean_iou for iteration in run])
     return Curve(name, np.arange(len(run)), values, x_label="iteration", step=step,
-                 note="of each box with its best centroid")  # fmt: skip
+                 note="of each box with its best centroid; the anchors are those of the best "
+                 "iteration, for means of sizes need not be the best for IoU")  # fmt: skip
 
 
 def _curve(runs: list[list[Iteration]], k: int, name: str, step: int) -> Curve:

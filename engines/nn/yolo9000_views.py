@@ -91,10 +91,17 @@ def views(told: Told, params: Yolo9000Params) -> Iterator[Artefact]:
     row = surest if picked is None else int(made.offered.sources[picked])
     yield from _way(told, row, params)
     yield from _lessons(told, row, params)
-    count, width = told.seen.decoded.grid[2], told.seen.decoded.grid[1]
-    yield from cell_views(told.seen, *divmod(row // count, width))
+    yield from cell_views(told.seen, *_cell(told, row, params))
     yield from map_views(told.seen, params.only)
     yield _node_maps(told, row, params)
+
+
+def _cell(told: Told, row: int, params: Yolo9000Params) -> tuple[int, int]:
+    """The cell under the cursor; without one, that of the box."""
+    seen = told.seen
+    if params.cursor is not None:
+        return seen.decoded.row(*seen.affine.to_grid(*params.cursor))
+    return divmod(row // seen.decoded.grid[2], seen.decoded.grid[1])
 
 
 def _probabilities(told: Told, row: int) -> tuple[Floats, Floats]:

@@ -183,7 +183,7 @@ def test_what_is_shown() -> None:
     cloud, curve = last["sizes"], last["mean IoU against k"]
     assert isinstance(cloud, Scatter)
     assert set(cloud.labels) == {
-        "boxes of 1", "boxes of 2", "boxes of 3", "centroids", "earlier centroids",
+        "boxes of 1", "boxes of 2", "boxes of 3", "centroids before", "centroids now",
     }  # fmt: skip
     assert isinstance(curve, Curve)
     assert len(curve.x) == 10
