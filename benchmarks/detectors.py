@@ -20,7 +20,7 @@ from explorer.core.paths import assets
 from explorer.core.registry import table
 
 NAMES = ("nanodet", "yolo-v2-face", "ssd-face")
-FRAMES = 60
+FRAMES = 24
 PLAYS = 3
 
 

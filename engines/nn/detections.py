@@ -212,7 +212,7 @@ def _film(made: Thinned, params: DetectionParams) -> Boxes:
         state=states,
         cause_id=cause,
         cause_iou=overlap,
-        gestures={"pick": "cursor"},
+        gestures={"pick": "cursor", "type": "decisions"},
         note=words + (f"; {more} more candidates are not drawn" if more else ""),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 DETECTION_GROUPS: dict[str, dict[str, Any]] = {
     "detections": {"kinds": ["Boxes"], "area": "centre", "title": "Detections"},
     "suppression": {"kinds": ["Boxes"], "area": "bottom", "title": "Suppression"},
-    "origin": {"kinds": ["Boxes", "Text"], "area": "right", "title": "Where it came from"},
+    "origin": {"kinds": ["Boxes", "Text"], "area": "centre", "title": "Where it came from"},
 }
 
 # Of every engine that trains by `engines.nn.detector_training`.

@@ -48,6 +48,23 @@ def box_under(boxes: Boxes, x: float, y: float) -> int | None:
     return min(inside, key=lambda i: float(area[i])) if inside else None
 
 
+def standing_under(boxes: Boxes, x: float, y: float) -> int | None:
+    """As `box_under`, of the boxes that were not removed and do not wait."""
+    if not boxes.state:
+        return box_under(boxes, x, y)
+    rows = [i for i, s in enumerate(boxes.state) if s not in GONE and s != WAITING]
+    found = box_under(Boxes(boxes.name, boxes.boxes[rows]), x, y) if rows else None
+    return None if found is None else rows[found]
+
+
+def cause_of(boxes: Boxes, i: int) -> int | None:
+    """Which box removed box ``i``, where it is among them."""
+    if len(boxes.cause_id) <= i or boxes.cause_id[i] < 0:
+        return None
+    ids = list(boxes.ids) or list(range(len(boxes.boxes)))
+    return ids.index(boxes.cause_id[i]) if boxes.cause_id[i] in ids else None
+
+
 def skeletons(keypoints: Keypoints) -> list[list[tuple[float, float, bool]]]:
     """Points of each person as (x, y, seen)."""
     return [

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from explorer.kinds import Artefact, Boxes, Keypoints, Masks
+from explorer.panels.film import FilmBar
 from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import masks_picture
 from explorer.panels.marking import (
     CHOSEN,
     SEEN_FROM,
+    WAITING,
     box_marks,
     box_under,
     box_words,
+    cause_of,
     legend_of,
     nearest_point,
     numbers_of,
     skeletons,
+    standing_under,
 )
 from explorer.panels.overlays import BoxesOverlay, PointsOverlay, class_colour
 from explorer.panels.panel import Probed
@@ -98,7 +103,7 @@ class MarksPanel(PicturePanel):
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         self.legend = Legend()
         super().__init__(parent, theme=theme)
-        self.footer.insertWidget(0, self.legend, 1)
+        self.footer.insertWidget(0, self.legend, 20)  # the room is its own
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
@@ -113,12 +118,25 @@ class MarksPanel(PicturePanel):
 
 
 class BoxesPanel(MarksPanel):
-    """Boxes with label and score; click marks one, dashed boxes were removed."""
+    """Boxes with label and score; click marks one, dashed boxes were removed.
+
+    The mouse over a removed box marks the one that removed it. Where boxes are decided one after
+    another and the gesture ``type`` names a knob, a slider sets how many decisions are shown.
+    """
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         self.marks = BoxesOverlay()
+        self.film = FilmBar()
         super().__init__(parent, theme=theme)
         self.add_overlay(self.marks, 20)
+        self.footer.insertWidget(1, self.film)
+        self.film.hide()
+        self.film.moved.connect(self._on_film)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take the colours of ``theme``."""
+        super().set_theme(theme)
+        self.film.set_theme(theme)
 
     def facts(self, artefact: Artefact) -> str:
         """How many boxes, and the range of their scores."""
@@ -133,25 +151,29 @@ class BoxesPanel(MarksPanel):
         return " · ".join(parts)
 
     def draw(self, artefact: Artefact) -> None:
-        """Draw the boxes; the selection stays while the box does, or is the one that was chosen."""
+        """Draw the boxes; marked is the one that was chosen or lies under the picked place."""
         assert isinstance(artefact, Boxes)
-        selected = self.marks.selected
-        if selected is not None and selected >= len(artefact.boxes):
-            selected = None
-        if CHOSEN in artefact.state:
-            selected = list(artefact.state).index(CHOSEN)
-        self.marks.show_marks(box_marks(artefact), selected)
+        self.marks.show_marks(box_marks(artefact), self._selected(artefact))
         self.legend.show_entries(legend_of(artefact.labels))
+        self._show_film(artefact)
         if len(artefact.boxes):
             x1, y1 = artefact.boxes[:, :2].min(0).tolist()
             x2, y2 = artefact.boxes[:, 2:].max(0).tolist()
             self._frame(QRectF(x1, y1, x2 - x1, y2 - y1))
+
+    def show_knob(self, name: str, value: Any) -> None:
+        """A place that was picked elsewhere, or undone, marks its box here too."""
+        super().show_knob(name, value)
+        if name == self._knob("pick") and isinstance(self.artefact, Boxes):
+            self.marks.selected = self._selected(self.artefact)
+            self.marks.update()
 
     def probe(self, x: float, y: float) -> Probed | None:
         """The smallest box under the mouse, with label, score, size and fate."""
         boxes = self.artefact
         i = box_under(boxes, x, y) if isinstance(boxes, Boxes) else None
         if i is None or not isinstance(boxes, Boxes):
+            self.marks.show_cause(None)
             return super().probe(x, y)
         x1, y1, x2, y2 = boxes.boxes[i]
         number = boxes.ids[i] if len(boxes.ids) > i else i  # by which others name it as their cause
@@ -161,6 +183,9 @@ class BoxesPanel(MarksPanel):
             parts.append(boxes.state[i])
         if len(boxes.cause_id) and boxes.cause_id[i] >= 0 and len(boxes.cause_iou):
             parts.append(f"by box {boxes.cause_id[i]} at IoU {boxes.cause_iou[i]:.2f}")
+        cause = cause_of(boxes, i)
+        words = "" if cause is None else f"box {boxes.cause_id[i]} · {box_words(boxes, cause)}"
+        self.marks.show_cause(cause, words)
         return Probed(" · ".join(p for p in parts if p), (x, y))
 
     def pick(self, x: float, y: float) -> None:
@@ -169,6 +194,35 @@ class BoxesPanel(MarksPanel):
             self.marks.selected = box_under(self.artefact, x, y)
             self.marks.update()
         super().pick(x, y)
+
+    def _on_hover(self, at: tuple[float, float] | None) -> None:
+        if at is None:
+            self.marks.show_cause(None)
+        super()._on_hover(at)
+
+    def _selected(self, boxes: Boxes) -> int | None:
+        """The chosen box, or the last that a film has decided on, else the one under the picked
+        place; boxes of another frame have other numbers. Without any that which was marked."""
+        if CHOSEN in boxes.state:
+            return list(boxes.state).index(CHOSEN)
+        if WAITING in boxes.state:
+            return max(0, list(boxes.state).index(WAITING) - 1)
+        knob = self._knob("pick")
+        if knob in self._knobs:
+            at = self._knobs[knob]
+            return None if at is None else standing_under(boxes, *at)
+        selected = self.marks.selected
+        return selected if selected is not None and selected < len(boxes.boxes) else None
+
+    def _show_film(self, boxes: Boxes) -> None:
+        count = len(boxes.state)
+        self.film.setVisible(count > 1 and self._knob("type") is not None)
+        self.film.show_decided(count - list(boxes.state).count(WAITING), count)
+
+    def _on_film(self, decisions: int) -> None:
+        knob = self._knob("type")
+        if knob is not None:
+            self.gestured.emit((knob, decisions))
 
 
 class MasksPanel(MarksPanel):

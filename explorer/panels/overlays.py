@@ -113,27 +113,50 @@ def round_pen(ink: QColor, width: float) -> QPen:
 
 
 class BoxesOverlay(Overlay):
-    """Boxes with labels; the ``selected`` one is marked as every selection is."""
+    """Boxes with labels; the ``selected`` one is marked as every selection is, the ``cause`` of a
+    removal by dashes and its words."""
 
     def __init__(self) -> None:
         super().__init__()
         self.marks: tuple[BoxMark, ...] = ()
         self.selected: int | None = None
+        self.cause: int | None = None
+        self._words = ""
 
     def show_marks(self, marks: Sequence[BoxMark], selected: int | None = None) -> None:
-        """Draw ``marks``, in this order."""
-        self.marks, self.selected = tuple(marks), selected
+        """Draw ``marks``; names of the first ones take the best places."""
+        self.marks, self.selected, self.cause = tuple(marks), selected, None
         self.update()
+
+    def show_cause(self, cause: int | None, words: str = "") -> None:
+        """Point out the box that removed the one under the mouse, or none."""
+        if cause != self.cause:
+            self.cause, self._words = cause, words
+            self.update()
 
     def draw(self, painter: QPainter, to_screen: QTransform) -> None:
         """Outlines first, then words, so that no box crosses out a label."""
         rects = [on_screen(m.corners, to_screen) for m in self.marks]
-        for i, (mark, rect) in enumerate(zip(self.marks, rects, strict=True)):
-            self._outline(painter, rect, mark, selected=i == self.selected)
+        for i in sorted(range(len(rects)), key=self._height):
+            self._outline(painter, rects[i], self.marks[i], selected=i == self.selected)
         taken: list[QRectF] = []
         for mark, rect in zip(self.marks, rects, strict=True):
             if mark.text and not mark.dashed and not mark.faint:
                 self._label(painter, rect, mark, taken)
+        if self.cause is not None:
+            self._point_out(painter, rects[self.cause])
+
+    def _height(self, i: int) -> tuple[bool, int, int]:
+        """What is drawn later lies above: the selected box, what stays, the first."""
+        mark = self.marks[i]
+        return i == self.selected, 0 if mark.faint else 1 if mark.dashed else 2, -i
+
+    def _point_out(self, painter: QPainter, rect: QRectF) -> None:
+        for ink, style in (("black", Qt.PenStyle.SolidLine), ("white", Qt.PenStyle.DashLine)):
+            painter.setPen(QPen(QColor(ink), 3, style))
+            painter.drawRect(rect)
+        top = rect.bottom() - 4
+        chip(painter, QPointF(rect.left() + 4, top), self._words, QColor("black"), QColor("white"))
 
     def _outline(self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool) -> None:
         if selected:

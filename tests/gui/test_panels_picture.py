@@ -215,6 +215,67 @@ def test_boxes_that_wait_are_faint_and_the_chosen_one_is_marked(qtbot: Any) -> N
     assert made.marks.selected == 1
 
 
+def film(decided: int) -> Boxes:
+    """Three boxes, the second removed by the first, of which ``decided`` are decided."""
+    states = ["kept", "removed", "kept"][:decided] + ["waiting"] * (3 - decided)
+    return Boxes(
+        "suppression/film", np.array([[10, 10, 60, 60], [12, 12, 58, 58], [70, 70, 90, 90]]),
+        [0.9, 0.8, 0.7], ["cat"] * 3, ids=[0, 1, 2], state=states,
+        cause_id=[-1, 0 if decided > 1 else -1, -1], cause_iou=[0.0, 0.85, 0.0],
+        gestures={"pick": "cursor", "type": "decisions"},
+    )  # fmt: skip
+
+
+def test_the_slider_of_a_film_sets_how_many_decisions_are_shown(qtbot: Any) -> None:
+    panel = shown(qtbot, BoxesPanel())
+    panel.show_artefact(film(3))
+    slider = panel.film.slider
+    assert panel.film.isVisible()
+    assert (slider.minimum(), slider.value(), slider.maximum()) == (1, 3, 3)
+    said: list[Any] = []
+    panel.gestured.connect(said.append)
+    qtbot.keyClick(slider, Qt.Key.Key_Left)
+    assert said == [("decisions", 2)]
+    panel.show_artefact(film(2))
+    assert said == [("decisions", 2)], "what an engine gives back is not a move of the hand"
+    assert panel.film.label.text() == "2 of 3"
+    assert panel.marks.selected == 1, "the box that was decided on last"
+    qtbot.keyClick(slider, Qt.Key.Key_Right)
+    assert said[-1] == ("decisions", 0), "the end, however many there are in the next frame"
+
+
+def test_boxes_that_are_no_film_have_no_slider(qtbot: Any) -> None:
+    panel = shown(qtbot, BoxesPanel())
+    panel.show_artefact(Boxes("detections/boxes", [[1, 1, 9, 9]], gestures={"pick": "cursor"}))
+    assert not panel.film.isVisible()
+
+
+def test_the_mouse_over_a_removed_box_points_out_its_cause(qtbot: Any) -> None:
+    panel = shown(qtbot, BoxesPanel())
+    panel.show_artefact(film(3))
+    with qtbot.waitSignal(panel.probed) as caught:
+        hover(panel, 30, 30)
+    assert "removed · by box 0 at IoU 0.85" in caught.args[0].text
+    assert panel.marks.cause == 0
+    before = grabbed(panel)
+    hover(panel, 80, 80)
+    assert panel.marks.cause is None
+    assert grabbed(panel) != before
+
+
+def test_the_box_under_the_picked_place_stays_marked_from_frame_to_frame(qtbot: Any) -> None:
+    panel = shown(qtbot, BoxesPanel())
+    gestures = {"pick": "cursor"}
+    first = np.array([[10, 10, 60, 60], [70, 70, 90, 90]])
+    panel.show_artefact(Boxes("detections/boxes", first, gestures=gestures))
+    panel.show_knob("cursor", (80.0, 80.0))
+    assert panel.marks.selected == 1
+    panel.show_artefact(Boxes("detections/boxes", first[::-1], gestures=gestures))
+    assert panel.marks.selected == 0, "the same place, another number"
+    panel.show_knob("cursor", None)
+    assert panel.marks.selected is None
+
+
 def test_words_without_a_free_place_are_left_out(qtbot: Any) -> None:
     """Of many boxes in one spot the best are named, and no two names lie over one another."""
     boxes = Boxes(
