@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,39 @@ def runs(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     flat = np.concatenate([[False], mask.T.reshape(-1)])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     return np.diff(np.concatenate([[0], edges, [mask.size]]))
+
+
+def numbered(
+    rows: Sequence[Mapping[str, Any]], categories: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Records with the ``category_id`` that belongs to the name of their ``category``.
+
+    Args:
+        categories: numbers by name; the other names count on from there in order of names.
+    """
+    known = dict(categories or {})
+    beyond = max(known.values(), default=0) + 1
+    unknown = sorted({row["category"] for row in rows} - set(known))
+    known |= {name: beyond + i for i, name in enumerate(unknown)}
+    return [{**row, "category_id": known[row["category"]]} for row in rows]
+
+
+def named_records(
+    image: int,
+    boxes: npt.NDArray[Any],
+    scores: npt.NDArray[Any],
+    labels: Sequence[str],
+    masks: npt.NDArray[np.bool_] | None = None,
+) -> list[dict[str, Any]]:
+    """Records with the name of each class as ``category``, numbers to come; see `numbered`.
+
+    Boxes without scores count as certain, boxes without labels have an empty name.
+    """
+    count = len(boxes)
+    certain = scores if len(scores) else np.ones(count)
+    rows = result_records(image, boxes, certain, [0] * count, masks)
+    names = labels or [""] * count
+    return [{**row, "category": name} for row, name in zip(rows, names, strict=True)]
 
 
 def encoded_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.coco_results import result_records
+from explorer.coco_results import named_records, numbered
 from explorer.kinds import Artefact, Boxes, Keypoints, Masks
 from explorer.views import Frame
 
@@ -46,11 +46,7 @@ class Detections:
     def records(self) -> list[dict[str, Any]]:
         """A record a detection, with the name of its class as ``category``."""
         self._close()
-        names = sorted({row["category"] for row in self._rows})
-        beyond = max(self.categories.values(), default=0) + 1
-        unknown = [name for name in names if name not in self.categories]
-        numbers = self.categories | {name: beyond + i for i, name in enumerate(unknown)}
-        return [row | {"category_id": numbers[row["category"]]} for row in self._rows]
+        return numbered(self._rows, self.categories)
 
     def text(self) -> str:
         """The file."""
@@ -61,13 +57,10 @@ class Detections:
         boxes = self._now.get(f"{GROUP}/boxes")
         if isinstance(boxes, Boxes):
             count = len(boxes.boxes)
-            scores = boxes.scores if len(boxes.scores) else np.ones(count)
-            rows = result_records(
-                self.first + self._frame, boxes.boxes, scores, [0] * count, _masks(self._now, count)
-            )
+            image, masks = self.first + self._frame, _masks(self._now, count)
+            rows = named_records(image, boxes.boxes, boxes.scores, boxes.labels, masks)
             points = _keypoints(self._now, count)
-            for i, (row, label) in enumerate(zip(rows, boxes.labels or [""] * count, strict=True)):
-                self._rows.append(row | {"category": label} | points[i])
+            self._rows += [row | more for row, more in zip(rows, points, strict=True)]
         self._now = {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ from PySide6.QtGui import (
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from explorer.kinds import Affine, Array, Artefact, named_arrays
+from explorer.coco_results import named_records, numbered
+from explorer.kinds import Affine, Array, Artefact, Boxes, named_arrays
 from explorer.panels.colour_bar import ColourBar
 from explorer.panels.header import Header
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
 from explorer.panels.wording import shape_text
 
 FORMATS = {"PNG": "Picture (*.png)", "SVG": "Vector picture (*.svg)", "NPZ": "Arrays (*.npz)"}
+RESULTS = {"JSON": "Results in COCO's format (*.json)"}  # of boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ class Panel(QWidget):
         return {} if self.artefact is None else named_arrays(self.artefact)
 
     def save(self, path: str | Path) -> None:
-        """Write PNG, SVG or NPZ by the suffix; whole or not at all.
+        """Write PNG, SVG, NPZ or, of boxes, JSON by the suffix; whole or not at all.
 
         Raises:
             OSError: the suffix is none of these, or the file cannot be written.
@@ -209,9 +212,18 @@ class Panel(QWidget):
             if not self.svg(path):
                 raise OSError(f"cannot write {path}")
             return
+        boxes = self.artefact
+        if suffix == ".json" and isinstance(boxes, Boxes):
+            rows = named_records(1, boxes.boxes, boxes.scores, boxes.labels)
+            write_whole(path, json.dumps(numbered(rows), ensure_ascii=False))
+            return
         if suffix not in (".png", ".npz"):
             raise OSError(f"cannot write {path.name}: use .png, .svg or .npz")
         write_whole(path, self.picture(2) if suffix == ".png" else self.arrays())
+
+    def formats(self) -> dict[str, str]:
+        """The formats it can be written in, with the words of the file dialog."""
+        return FORMATS | RESULTS if isinstance(self.artefact, Boxes) else FORMATS
 
     def copy(self) -> None:
         """Put the picture on the clipboard."""
@@ -231,7 +243,7 @@ class Panel(QWidget):
         menu.addAction("Reset zoom", self.reset_zoom)
         menu.addSeparator()
         menu.addAction("Copy picture", self.copy)
-        for name in FORMATS:
+        for name in self.formats():
             action = menu.addAction(f"Export {name}…")
             action.setData(name)
             action.triggered.connect(lambda _=False, name=name: self._ask_and_save(name))
@@ -249,7 +261,9 @@ class Panel(QWidget):
     def _ask_and_save(self, format_name: str) -> None:
         stem = self.header.name().replace("/", "-") or "panel"
         suggested = f"{stem}.{format_name.lower()}"
-        path, _ = QFileDialog.getSaveFileName(self, "Export", suggested, FORMATS[format_name])
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export", suggested, self.formats()[format_name]
+        )
         if not path:
             return
         try:
@@ -260,8 +274,8 @@ class Panel(QWidget):
             self.said.emit(f"Wrote {path}")
 
 
-def write_whole(path: Path, shown: QImage | Mapping[str, Array]) -> None:
-    """Write a picture as PNG, or arrays as NPZ; the file is there whole or not at all.
+def write_whole(path: Path, shown: QImage | Mapping[str, Array] | str) -> None:
+    """Write a picture as PNG, arrays as NPZ or a text; the file is there whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
@@ -271,6 +285,9 @@ def write_whole(path: Path, shown: QImage | Mapping[str, Array]) -> None:
         raise OSError(f"cannot write {path}: {file.errorString()}")
     if isinstance(shown, QImage):
         written = QImageWriter(file, QByteArray(b"png")).write(shown)
+    elif isinstance(shown, str):
+        text = f"{shown}\n".encode()
+        written = file.write(text) == len(text)
     else:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **shown)
