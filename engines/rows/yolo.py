@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.rows import DETECTION_GROUPS
+from engines.rows import DETECTION_GROUPS, TRAINING_GROUPS
 
 YOLO_V2_FACE = {
     "name": "yolo-v2-face",
@@ -22,11 +22,120 @@ YOLO_V2_FACE = {
     },
 }
 
-_INPUT = {"input": {"kinds": ["Image"], "area": "right", "title": "Picture"}}
-_CELL = {"kinds": ["Boxes", "Scores"], "area": "right", "title": "One cell"}
-_MAPS = {"kinds": ["FeatureMaps", "Field"], "area": "centre", "title": "Over the cells"}
+_SHAPES = {
+    "licence": "MIT",
+    "data": "generated scenes",
+    "provenance": "trained here",
+    "reader": "",
+}
+_V1 = {"trunk.0.0.weight": (16, 3, 3, 3), "head.weight": (13, 64, 1, 1), "!anchors": ()}
+_V2 = {"early.0.0.weight": (16, 3, 3, 3), "head.weight": (24, 64, 1, 1), "anchors": (3, 2)}
+SHAPES_YOLO = {
+    name: {
+        **_SHAPES,
+        "name": name,
+        "source": f"asset:weights/{name}.safetensors",
+        "sha256": sha256,
+        "size": size,
+        "fingerprint": fingerprint,
+    }
+    for name, sha256, size, fingerprint in (
+        (
+            "shapes-yolo-v1",
+            "064744edb83e92c5b31858feb81ad10c0b3978d137a8a58ae1f8a5ea0de7954c",
+            201106,
+            _V1,
+        ),
+        (
+            "shapes-yolo-v1-hard",
+            "4db7214748f46cc9df2df3268576524233fb2925088250a03bf3939397991958",
+            201098,
+            _V1,
+        ),
+        (
+            "shapes-yolo-v2",
+            "e0e1c3cceed0f5ca82f047486e8bf25c01eedc5b83ece78c668be31c64108e65",
+            241028,
+            _V2,
+        ),
+        (
+            "shapes-yolo-v2-hard",
+            "dd104fedc50bf8c635d98ea4726ed717f37510ebbef814539b99f49b7dd9eafb",
+            241012,
+            _V2,
+        ),
+    )
+}
+
+_INPUT: dict[str, Any] = {"input": {"kinds": ["Image"], "area": "right", "title": "Picture"}}
+_CELL: dict[str, Any] = {"kinds": ["Boxes", "Scores"], "area": "bottom", "title": "One cell"}
+_MAPS: dict[str, Any] = {
+    "kinds": ["FeatureMaps", "Field"], "area": "centre", "title": "Over the cells",
+}  # fmt: skip
 
 ROWS: list[dict[str, Any]] = [
+    {
+        "name": "yolo-v1",
+        "engine": "engines.detect.yolo_v1:YoloV1Engine",
+        "title": "YOLO v1",
+        "family": "Detection",
+        "paper": "Redmon et al.: You Only Look Once, 2016",
+        "summary": "Click the picture to see both boxes of the cell there, or train it on scenes.",
+        "inputs": {"image": "image", "annotations": "file.json"},
+        "sample": {"image": "shapes.png", "annotations": "shapes.json"},
+        "groups": {
+            **_INPUT,
+            **DETECTION_GROUPS,
+            "grid": {"kinds": ["Masks"], "area": "centre", "title": "Grid"},
+            "maps": _MAPS,
+            "truth": {"kinds": ["Boxes", "Scores"], "area": "bottom", "title": "Loss"},
+            "cell": _CELL,
+            **TRAINING_GROUPS,
+        },
+        "points": ["trunk.6", "trunk.0", "trunk.2", "trunk.4", "trunk.7", "head"],
+        "layout": "units",
+        "weights": [SHAPES_YOLO["shapes-yolo-v1"], SHAPES_YOLO["shapes-yolo-v1-hard"]],
+    },
+    {
+        "name": "yolo-v2",
+        "engine": "engines.detect.yolo_v2:YoloV2Engine",
+        "title": "YOLO v2",
+        "family": "Detection",
+        "paper": "Redmon, Farhadi: YOLO9000: Better, Faster, Stronger, 2016",
+        "summary": "Click an object to see its cell's anchors, or give the path of a Darknet cfg.",
+        "inputs": {"image": "image", "annotations": "file.json"},
+        "sample": {"image": "shapes.png", "annotations": "shapes.json"},
+        "groups": {
+            **_INPUT,
+            **DETECTION_GROUPS,
+            "maps": _MAPS,
+            "cell": _CELL,
+            "passthrough": {
+                "kinds": ["FeatureMaps", "Field"],
+                "area": "centre",
+                "title": "Pass-through",
+            },
+            "anchors": {
+                "kinds": ["Scatter", "Curve", "Boxes", "Text"],
+                "area": "bottom",
+                "title": "Anchors by k-means",
+            },
+            **TRAINING_GROUPS,
+        },
+        "points": [
+            "narrowed",
+            "reorg",
+            "joined",
+            "early.0",
+            "early.2",
+            "early.4",
+            "late.1",
+            "mix",
+            "head",
+        ],
+        "layout": "units",
+        "weights": [SHAPES_YOLO["shapes-yolo-v2"], SHAPES_YOLO["shapes-yolo-v2-hard"]],
+    },
     {
         "name": "yolo-v2-face",
         "engine": "engines.detect.yolo_v2_face:YoloV2Face",
