@@ -22,7 +22,7 @@ from explorer.api import Artefact, Boxes, Checkpoint, Host, Image, Training, kno
 
 EVERY = 50  # steps between two measurements
 HELD = 64  # held-out scenes measured on the way
-FINAL = 300  # and at the end, where there were steps enough to learn anything
+FINAL = 300  # and at the end
 CHUNK = 50  # scenes a forward pass when measuring
 SHOWN = 8  # held-out scenes that are shown, in rows of four
 SHOWN_FROM = 0.3  # score
@@ -136,7 +136,9 @@ def train(
             halve(network)  # what is measured last is what ships
         network.eval()
         if step % EVERY == 0 or step == steps:
-            count = FINAL if step == steps >= EVERY else HELD
+            count = FINAL if step == steps else HELD
+            if steps < EVERY:
+                count = SHOWN  # nothing can have been learnt
             told = measure(detect, device, hard=hard, count=count, source=source)
             log.measured.append((step, *figures(told)))
         if step % EVERY == 0 or step in (1, steps):

@@ -25,6 +25,7 @@ from explorer.views import Edit, Frame, View
 
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
 QUICK: dict[str, dict[str, Any]] = {
+    "fast-rcnn": {"batch": 2, "scale": 150},
     "faster-rcnn": {"batch": 4},
     "mask-rcnn": {"batch": 4},
     "keypoint-rcnn": {"batch": 4},
