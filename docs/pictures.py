@@ -42,6 +42,7 @@ SHOTS: dict[str, str] = {
     "nanodet": "--engine nanodet --set score=0.3 --size 1600x1000",
     "ssd-face": "--engine ssd-face --size 1600x1000",
     "posenet": "--engine posenet --set joint='right elbow' --size 1600x1000",
+    "movenet": "{assets}/astronaut.png --engine movenet --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "sppnet": "--engine sppnet --size 1600x1000",

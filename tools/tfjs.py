@@ -73,7 +73,10 @@ def _weight(entry: dict[str, Any], raw: bytes, at: int) -> Weight:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation of a graph model; ``attributes`` are plain Python values."""
+    """One operation of a graph model; ``attributes`` are plain Python values.
+
+    Of ``inputs`` those that only say what has to run before are left out.
+    """
 
     name: str
     op: str
@@ -86,7 +89,8 @@ def read_graph(path: Path) -> list[Node]:
     nodes = json.loads(path.read_text("utf-8"))["modelTopology"]["node"]
     return [
         Node(
-            node["name"], node["op"], tuple(node.get("input", ())),
+            node["name"], node["op"],
+            tuple(name for name in node.get("input", ()) if not name.startswith("^")),
             {name: _plain(value) for name, value in node.get("attr", {}).items()},
         )
         for node in nodes
