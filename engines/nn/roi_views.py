@@ -74,14 +74,15 @@ class _Region:
         return roi_pool(maps, roi, self.size, self.scale)[0], aligned[0]
 
     def window(self) -> tuple[int, int, int, int]:
-        """The cells x1, y1, x2, y2 that are drawn: all that are read, and one more around."""
+        """The cells x1, y1, x2, y2 that are drawn: all that are read and one more around; beyond
+        the map no more than that one."""
         height, width = self.features.shape[-2:]
         seen = torch.cat([self.points().reshape(-1, 2), (self.box * self.scale).view(2, 2)])
         low = torch.cat([seen, self.bins()[..., :2].reshape(-1, 2)]).amin(0).floor().nan_to_num()
         high = torch.cat([seen, self.bins()[..., 2:].reshape(-1, 2)]).amax(0).ceil().nan_to_num()
         ends = torch.tensor([width, height], device=low.device)
-        low = (low - 1).clamp(min=0).minimum(ends - 1)
-        high = torch.maximum((high + 1).clamp(min=0).minimum(ends), low + 1)
+        low = (low - 1).clamp(min=-1).minimum(ends - 1)
+        high = torch.maximum((high + 1).clamp(min=1).minimum(ends + 1), low + 1)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
@@ -125,13 +126,16 @@ def _drawn(prefix: str, region: _Region) -> Iterator[Artefact]:
     x1, y1, x2, y2 = region.window()
     side = max(3, DRAWN // max(x2 - x1, y2 - y1))
     place = region.grid.after(Affine(1 / side, 1 / side, x1, y1))
-    cells = region.features[region.unit, y1:y2, x1:x2].float().cpu().numpy()
+    whole = np.pad(
+        _array(region.features[region.unit]).astype(np.float64), 1, constant_values=np.inf
+    )
+    cells = whole[y1 + 1 : y2 + 1, x1 + 1 : x2 + 1]
     pool, align = (_Canvas(cells, side, (x1, y1)) for _ in range(2))
     for row in region.bins().flatten(0, 1).tolist():
         pool.peak(row, POOL)
     yield Image(
         f"{prefix}/RoIPool reads", pool.picture, affine=place,
-        note="each square is a cell of the map; dots: the largest of each bin, which is taken",
+        note="each square is a cell of the map, black is beyond it; dots: the largest of each bin",
     )  # fmt: skip
     align.rectangle((region.box * region.scale).tolist(), BOX)
     points = region.points()
@@ -186,13 +190,19 @@ def _values(prefix: str, region: _Region) -> Iterator[Artefact]:
 
 
 class _Canvas:
-    """Cells (h, w) as grey squares of ``side`` pixels, on which positions in cells are drawn."""
+    """Cells (h, w) as grey squares of ``side`` pixels, on which positions in cells are drawn.
 
-    def __init__(self, cells: Floats, side: int, origin: tuple[int, int]) -> None:
-        self.cells, self.side, self.origin = np.nan_to_num(cells), side, origin
-        low, high = self.cells.min(), self.cells.max()
-        grey = np.clip((self.cells - low) / max(float(high) - float(low), 1e-12), 0, 1)
-        squares = np.kron((25 + 150 * grey).astype(np.uint8), np.ones((side, side), np.uint8))
+    Infinite cells are beyond the map and black.
+    """
+
+    def __init__(self, cells: npt.NDArray[np.float64], side: int, origin: tuple[int, int]) -> None:
+        self.cells, self.side, self.origin = np.nan_to_num(cells, posinf=0.0), side, origin
+        beyond = np.isposinf(cells)
+        seen = self.cells[~beyond]
+        low, high = (seen.min(), seen.max()) if seen.size else (0.0, 1.0)
+        grey = 25 + 150 * np.clip((self.cells - low) / max(high - low, 1e-12), 0, 1)
+        grey[beyond] = 0
+        squares = np.kron(grey.astype(np.uint8), np.ones((side, side), np.uint8))
         if side > 5:
             squares[::side] = squares[:, ::side] = 12
         self.picture: Picture = np.ascontiguousarray(np.repeat(squares[..., None], 3, 2))
