@@ -18,6 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from engines.nn.coco import annotations_of, evaluate_folder
 from engines.nn.shapes import CATEGORIES, HELD_OUT, NAMES, scene
 from explorer.api import Artefact, Boxes, EngineError, ImageInput, Text
+from explorer.cli import main
 from explorer.core.media import read_image
 
 SCENES = {f"{i:012d}.png": scene(HELD_OUT + i, hard=True) for i in range(12)}
@@ -261,3 +262,36 @@ def test_categories_of_the_annotations_are_those_of_the_scenes() -> None:
     for one in squares:
         assert one["num_keypoints"] == 4
         assert one["keypoints"][2::3] == [2, 2, 2, 2]
+
+
+def test_the_command_writes_figures_and_results(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a person runs it; pycocotools loads what it wrote, with the same figures."""
+    out, results = tmp_path / "out" / "scores.json", tmp_path / "out" / "found.json"
+    out.parent.mkdir()
+    words = ["evaluate", "yolo-v1", str(folder), "--out", str(out), "--results", str(results)]
+    assert main([*words, "--device", "cpu"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert json.loads(out.read_text()) == figures
+    assert figures["pictures"] == len(SCENES)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(folder / "truth.json"))
+        truth.dataset.setdefault("info", {})
+        evaluation = COCOeval(truth, truth.loadRes(str(results)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert figures["AP"] == pytest.approx(float(evaluation.stats[0]), abs=2e-3)
+    assert figures["AP"] > 0.01, "a case that says something"
+
+
+def test_the_command_tells_a_wrong_file_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoiled(folder, _no_box)
+    assert main(["evaluate", "yolo-v1", str(folder), "--device", "cpu"]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "annotation 3: bbox is" in said.err
+    assert said.out == ""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as rle
 from scipy import ndimage
 
 from engines.nn.shapes import HELD_OUT, NAMES, SQUARE, Scene, batch, scene
+from explorer.core.paths import assets
 
 # Made with NumPy 1.24.2 and with 2.4.6.
 BYTES = {
@@ -105,3 +108,15 @@ def test_a_batch_is_its_scenes_and_a_larger_side_scales() -> None:
     largest = max(float((s.boxes[:, 2:] - s.boxes[:, :2]).max()) for s in wide)
     assert wide[0].image.shape == (128, 128, 3)
     assert 40 < largest <= 56
+
+
+def test_the_samples_are_drawn_scenes_with_their_annotations() -> None:
+    told = json.loads((assets() / "shapes.json").read_text("utf-8"))
+    for image, (seed, hard) in zip(told["images"], ((13, False), (10, True)), strict=True):
+        held = scene(HELD_OUT + seed, hard=hard)
+        pixels = cv2.imread(str(assets() / image["file_name"]))[..., ::-1]
+        np.testing.assert_array_equal(pixels, held.image)
+        own = [a for a in told["annotations"] if a["image_id"] == image["id"]]
+        corners = [[*a["bbox"][:2], *np.add(a["bbox"][:2], a["bbox"][2:])] for a in own]
+        np.testing.assert_array_equal(corners, held.boxes)
+        assert [a["category_id"] - 1 for a in own] == held.labels.tolist()
