@@ -30,17 +30,20 @@ class FeaturePyramid(nn.Module):
             where there is none), and the sum.
     """
 
-    def __init__(self, inputs: Sequence[int], channels: int, *, pool: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[int], channels: int, *, pool: bool = False, norm: bool = False
+    ) -> None:
+        """Make it; ``norm``: every convolution has a batch norm in place of its bias."""
         super().__init__()
         self.pool = pool
         self.without_top_down: Collection[int] = ()
         self.without_lateral: Collection[int] = ()
         self.watch: Watch | None = None
         self.inner_blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, channels, 1)) for width in inputs
+            nn.Sequential(*_convolution(width, channels, 1, norm=norm)) for width in inputs
         )
         self.layer_blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)) for _ in inputs
+            nn.Sequential(*_convolution(channels, channels, 3, norm=norm)) for _ in inputs
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -85,3 +88,8 @@ class FeaturePyramid(nn.Module):
         if self.watch is not None:
             self.watch(k, side, raised, merged)
         return merged
+
+
+def _convolution(inputs: int, outputs: int, size: int, *, norm: bool) -> list[nn.Module]:
+    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=not norm)
+    return [layer, nn.BatchNorm2d(outputs)] if norm else [layer]

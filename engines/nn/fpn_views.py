@@ -130,9 +130,15 @@ def parts(
 
 def _last(fpn: FeaturePyramid, level: int, merged: Tensor) -> Tensor:
     """The 3x3 convolution of a level, not as a call of the module: no part of this pass."""
-    convolution = fpn.layer_blocks[level][0]  # type: ignore[index]
+    convolution, *norms = fpn.layer_blocks[level].children()
     assert isinstance(convolution, nn.Conv2d)
-    return F.conv2d(merged, convolution.weight, convolution.bias, padding=1)
+    x = F.conv2d(merged, convolution.weight, convolution.bias, padding=1)
+    for norm in norms:
+        assert isinstance(norm, nn.BatchNorm2d)
+        x = F.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        )
+    return x
 
 
 def counts(levels: Tensor, names: Sequence[str], item: str, note: str) -> Scores:

@@ -26,17 +26,15 @@ class MaskOutput:
 
 
 class MaskHead(nn.Sequential):
-    """3x3 convolutions with ReLU, a region's size unchanged."""
+    """3x3 convolutions with ReLU, a region's size unchanged; ``norm``: and batch norm, no bias."""
 
-    def __init__(self, inputs: int, width: int, layers: int) -> None:
-        super().__init__(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(inputs if k == 0 else width, width, 3, padding=1), nn.ReLU()
-                )
-                for k in range(layers)
-            )
-        )
+    def __init__(self, inputs: int, width: int, layers: int, *, norm: bool = False) -> None:
+        def block(channels: int) -> nn.Sequential:
+            layer = nn.Conv2d(channels, width, 3, padding=1, bias=not norm)
+            middle = [nn.BatchNorm2d(width)] if norm else []
+            return nn.Sequential(layer, *middle, nn.ReLU())
+
+        super().__init__(*(block(inputs if k == 0 else width) for k in range(layers)))
         _initialise(self)
 
 

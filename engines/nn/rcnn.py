@@ -35,6 +35,7 @@ from engines.nn.roi_heads import (
     BoxHead,
     BoxOutput,
     BoxPredictor,
+    ConvBoxHead,
     DetectionRule,
     Detections,
     RoIHeads,
@@ -168,16 +169,25 @@ def resnet50_fpn(
     *,
     points: int = 17,
     framing: Framing | None = None,
+    version: Literal[1, 2] = 1,
 ) -> RCNN:
-    """The networks that torchvision calls fasterrcnn_, maskrcnn_ and keypointrcnn_resnet50_fpn."""
-    backbone = Backbone(ResNetBody(50), 256, pool=True)
+    """The networks that torchvision calls fasterrcnn_, maskrcnn_ and keypointrcnn_resnet50_fpn.
+
+    Args:
+        version: 2 are those of Li et al., "Benchmarking Detection Transfer Learning", 2021, named
+            …_fpn_v2: batch norm everywhere, a deeper proposal head, convolutions in the box head.
+    """
+    second = version == 2
+    backbone = Backbone(ResNetBody(50, frozen=not second), 256, pool=True, norm=second)
     sizes = [(32.0,), (64.0,), (128.0,), (256.0,), (512.0,)]
-    rpn = RegionProposalNetwork(256, sizes, [RATIOS] * 5)
-    pool = MultiScaleRoIAlign(7, 2)
-    heads = RoIHeads(pool, BoxHead(256 * 7 * 7, 1024), BoxPredictor(1024, classes))
+    rpn = RegionProposalNetwork(256, sizes, [RATIOS] * 5, convolutions=version)
+    head = ConvBoxHead(256, 7, 4, 1024) if second else BoxHead(256 * 7 * 7, 1024)
+    heads = RoIHeads(MultiScaleRoIAlign(7, 2), head, BoxPredictor(1024, classes))
     if kind == "mask":
         heads.add_masks(
-            MultiScaleRoIAlign(14, 2), MaskHead(256, 256, 4), MaskPredictor(256, classes)
+            MultiScaleRoIAlign(14, 2),
+            MaskHead(256, 256, 4, norm=second),
+            MaskPredictor(256, classes),
         )
     elif kind == "keypoint":
         heads.add_keypoints(

@@ -126,10 +126,12 @@ def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 class Backbone(nn.Module):
     """A body and the pyramid over it; probes ``c2``, ``c3``, ... name the maps of the body."""
 
-    def __init__(self, body: ResNetBody | SmallBody, channels: int, *, pool: bool) -> None:
+    def __init__(
+        self, body: ResNetBody | SmallBody, channels: int, *, pool: bool, norm: bool = False
+    ) -> None:
         super().__init__()
         self.body = body
-        self.fpn = FeaturePyramid(body.channels, channels, pool=pool)
+        self.fpn = FeaturePyramid(body.channels, channels, pool=pool, norm=norm)
         self.names = tuple(f"c{stride.bit_length() - 1}" for stride in body.strides)
         for name in self.names:
             self.add_module(name, Probe())

@@ -78,6 +78,23 @@ class BoxHead(nn.Module):
         return y
 
 
+class ConvBoxHead(nn.Sequential):
+    """3x3 convolutions with batch norm, then one fully connected layer: torchvision's second
+    version.
+    """
+
+    def __init__(self, inputs: int, size: int, layers: int, width: int) -> None:
+        blocks = [
+            nn.Sequential(
+                nn.Conv2d(inputs, inputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(inputs),
+                nn.ReLU(),
+            )
+            for _ in range(layers)
+        ]
+        super().__init__(*blocks, nn.Flatten(), nn.Linear(inputs * size**2, width), nn.ReLU())
+
+
 class BoxPredictor(nn.Module):
     """Scores of all classes, and a shift for each of them."""
 

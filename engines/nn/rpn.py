@@ -96,12 +96,15 @@ class Proposals:
 
 
 class RPNHead(nn.Module):
-    """One 3x3 convolution and two 1x1, shared by all levels."""
+    """3x3 convolutions, one as a rule, and two 1x1, shared by all levels."""
 
-    def __init__(self, channels: int, shapes: int) -> None:
+    def __init__(self, channels: int, shapes: int, convolutions: int = 1) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
+            *(
+                nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
+                for _ in range(convolutions)
+            )
         )
         self.cls_logits = nn.Conv2d(channels, shapes, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * shapes, 1)
@@ -123,6 +126,7 @@ class RegionProposalNetwork(nn.Module):
         channels: of the pyramid.
         sizes, ratios: of the anchors, a tuple of each for every level; a ratio is height over
             width.
+        convolutions: of 3x3 in the head.
     """
 
     def __init__(
@@ -130,6 +134,7 @@ class RegionProposalNetwork(nn.Module):
         channels: int,
         sizes: Sequence[Sequence[float]],
         ratios: Sequence[Sequence[float]],
+        convolutions: int = 1,
     ) -> None:
         super().__init__()
         self.anchors = AnchorGrid(sizes, ratios)
@@ -137,7 +142,7 @@ class RegionProposalNetwork(nn.Module):
             tuple((size, ratio) for ratio in row for size in line)
             for line, row in zip(sizes, ratios, strict=True)
         )
-        self.head = RPNHead(channels, len(self.shapes[0]))
+        self.head = RPNHead(channels, len(self.shapes[0]), convolutions)
 
     def forward(
         self,

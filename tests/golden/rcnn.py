@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("faster", "mask", "keypoint")
+KINDS = ("faster", "mask", "keypoint", "faster_v2", "mask_v2")
 SHORTEST, LONGEST = 160, 240  # small pictures, so that the test is quick
 BEFORE, AFTER, MOST = 200, 100, 30  # proposals a level, proposals, detections
 EVERY = 32  # so manieth channel of each level is kept
@@ -42,7 +42,11 @@ def filled(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return 1 + 0.2 * values
     if ".body." in name and name.endswith((".bias", "running_mean")):
         return 0.1 * values
-    if ".body." in name and len(shape) == 1:  # the gain of a norm; small at the end of a branch
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    if (
+        name.endswith("weight") and len(shape) == 1
+    ):  # the gain of a norm; small at the end of a branch
         return (0.3 if ".bn3." in name else 1.0) * (1 + 0.2 * values)
     if name.endswith(".bias"):
         return 0.1 * values
@@ -62,21 +66,28 @@ def picture() -> np.ndarray:
 
 def network(kind: str) -> Any:
     """torchvision's network with frozen norms, whose eps is 0 as with the official weights."""
+    from torchvision.models import detection
     from torchvision.models.detection import FasterRCNN, KeypointRCNN, MaskRCNN
     from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
     from torchvision.models.resnet import resnet50
     from torchvision.ops.misc import FrozenBatchNorm2d
 
+    sizes = {
+        "min_size": SHORTEST,
+        "max_size": LONGEST,
+        "rpn_pre_nms_top_n_test": BEFORE,
+        "rpn_post_nms_top_n_test": AFTER,
+        "box_detections_per_img": MOST,
+    }
+    if kind.endswith("_v2"):
+        name = kind.replace("_v2", "rcnn_resnet50_fpn_v2")
+        return getattr(detection, name)(weights=None, weights_backbone=None, **sizes).eval()
     body = resnet50(norm_layer=FrozenBatchNorm2d)
     build = {"faster": FasterRCNN, "mask": MaskRCNN, "keypoint": KeypointRCNN}[kind]
     made = build(
         _resnet_fpn_extractor(body, 0),
         2 if kind == "keypoint" else 91,
-        min_size=SHORTEST,
-        max_size=LONGEST,
-        rpn_pre_nms_top_n_test=BEFORE,
-        rpn_post_nms_top_n_test=AFTER,
-        box_detections_per_img=MOST,
+        **sizes,
     ).eval()
     for module in made.modules():
         if isinstance(module, FrozenBatchNorm2d):
