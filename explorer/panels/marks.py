@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from explorer.kinds import Artefact, Boxes, Keypoints, Masks
@@ -31,7 +31,7 @@ from explorer.panels.overlays import BoxesOverlay, PointsOverlay, class_colour
 from explorer.panels.panel import Probed
 from explorer.panels.picture import PicturePanel, placed, position_text
 from explorer.panels.plotting import pg
-from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
 
 LEGEND_ENTRIES = 6
 
@@ -51,33 +51,63 @@ class Swatch(QWidget):
         painter.end()
 
 
+def _entry(label: str, count: int) -> str:
+    return f"{label} × {count}" if count > 1 else label
+
+
 class Legend(QWidget):
-    """Colour, word and count of each class, up to six; the rest is counted."""
+    """Colour, word and count of each class, up to six as there is room; the rest is counted."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = DARK
         self._entries: list[tuple[str, QColor, int]] = []
+        self._count = 0  # of those that are shown
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(SPACE_S)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def show_entries(self, entries: Sequence[tuple[str, QColor, int]]) -> None:
-        """Show these, in this order."""
-        if list(entries) == self._entries:
-            return
-        self._entries = list(entries)
+        """Show these, in this order, as many as there is room for."""
+        if list(entries) != self._entries:
+            self._entries = list(entries)
+            self._fill(self._fitting())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """More or fewer words fit."""
+        super().resizeEvent(event)
+        count = self._fitting()
+        if count != self._count:
+            self._fill(count)
+
+    def _fill(self, count: int) -> None:
+        self._count = count
         while (taken := self._row.takeAt(0)) is not None:
             if (widget := taken.widget()) is not None:
                 widget.deleteLater()
-        for label, colour, count in self._entries[:LEGEND_ENTRIES]:
+        for label, colour, number in self._entries[:count]:
             self._row.addWidget(Swatch(colour, self))
-            self._add_words(f"{label} × {count}" if count > 1 else label)
-        if len(self._entries) > LEGEND_ENTRIES:
-            self._add_words(f"and {len(self._entries) - LEGEND_ENTRIES} more")
+            self._add_words(_entry(label, number))
+        if len(self._entries) > count:
+            self._add_words(self._rest(count))
         self._row.addStretch(1)
         self.setVisible(bool(self._entries))
+
+    def _fitting(self) -> int:
+        """How many entries are read in full beside the words for the rest; one at least."""
+        metrics, left = QFontMetrics(font("caption")), self.width()
+        between = 10 + 3 * SPACE_S + SPACE_M
+        sizes = [metrics.horizontalAdvance(_entry(e[0], e[2])) + between for e in self._entries]
+        most = min(len(sizes), LEGEND_ENTRIES)
+        for count in range(most, 1, -1):
+            rest = self._rest(count) if count < len(sizes) else ""
+            if sum(sizes[:count]) + metrics.horizontalAdvance(rest) <= left:
+                return count
+        return min(1, most)
+
+    def _rest(self, count: int) -> str:
+        return f"and {len(self._entries) - count} more"
 
     def words(self) -> list[str]:
         """The words of the entries, all of them."""

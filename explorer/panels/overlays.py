@@ -13,6 +13,8 @@ from explorer.colours import OKABE_ITO
 from explorer.panels.theme import DARK, Theme, font
 
 EVERYWHERE = QRectF(-1e6, -1e6, 2e6, 2e6)  # overlays are cheap: no need to compute a tight bound
+CROWD = 20  # boxes that stay; from here on their lines are thin
+LABEL_PLACES = 3  # tried for the name of a box, one below the other
 Corner = tuple[float, float, float, float]
 
 
@@ -137,8 +139,9 @@ class BoxesOverlay(Overlay):
     def draw(self, painter: QPainter, to_screen: QTransform) -> None:
         """Outlines first, then words, so that no box crosses out a label."""
         rects = [on_screen(m.corners, to_screen) for m in self.marks]
+        thin = sum(not (m.dashed or m.faint) for m in self.marks) > CROWD
         for i in sorted(range(len(rects)), key=self._height):
-            self._outline(painter, rects[i], self.marks[i], selected=i == self.selected)
+            self._outline(painter, rects[i], self.marks[i], selected=i == self.selected, thin=thin)
         taken: list[QRectF] = []
         for mark, rect in zip(self.marks, rects, strict=True):
             if mark.text and not mark.dashed and not mark.faint:
@@ -158,7 +161,9 @@ class BoxesOverlay(Overlay):
         top = rect.bottom() - 4
         chip(painter, QPointF(rect.left() + 4, top), self._words, QColor("black"), QColor("white"))
 
-    def _outline(self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool) -> None:
+    def _outline(
+        self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool, thin: bool
+    ) -> None:
         if selected:
             two_tone(painter, rect, self.theme.colour("selected"))
             return
@@ -166,23 +171,28 @@ class BoxesOverlay(Overlay):
             painter.setPen(QPen(QColor(255, 255, 255, 90), 1, Qt.PenStyle.DotLine))
             painter.drawRect(rect)
             return
-        painter.setPen(QPen(QColor(0, 0, 0, 160), 1 if mark.dashed else 4))
+        width = 1 if mark.dashed or thin else 2
+        painter.setPen(QPen(QColor(0, 0, 0, 160), 1 if mark.dashed else 2 + width))
         painter.drawRect(rect)
         style = Qt.PenStyle.DashLine if mark.dashed else Qt.PenStyle.SolidLine
-        painter.setPen(QPen(mark.colour, 1 if mark.dashed else 2, style))
+        painter.setPen(QPen(mark.colour, width, style))
         painter.drawRect(rect)
 
     def _label(self, painter: QPainter, rect: QRectF, mark: BoxMark, taken: list[QRectF]) -> None:
-        """Above the box; inside it at the view's top edge; lower where another label stands; none
-        where no place is left, as the mouse over the box tells it too."""
+        """Above the box, inside it at the view's top edge; a little lower where another label
+        stands. None where no place is left or it would be cut: the mouse over the box tells it."""
+        view = QRectF(painter.viewport())
         width = QFontMetrics(font("caption")).horizontalAdvance(mark.text) + 8
+        left = max(0.0, min(rect.left() - 1, view.right() - width))
         top = rect.top() if rect.top() >= 16 else rect.top() + 16
-        spot = QRectF(rect.left() - 1, top - 16, width, 16)
-        for _ in range(12):
+        spot = QRectF(left, top - 16, width, 16)
+        for _ in range(LABEL_PLACES):
             if not any(spot.intersects(other) for other in taken):
                 break
             spot.translate(0, 17)
         else:
+            return
+        if not view.contains(spot):
             return
         taken.append(spot)
         chip(painter, spot.bottomLeft(), mark.text, ink_on(mark.colour), mark.colour)

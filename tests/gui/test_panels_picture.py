@@ -14,6 +14,7 @@ from explorer.kinds import Affine, Boxes, Field, Image, Keypoints, Masks
 from explorer.panels import PANEL_FOR, panel_class
 from explorer.panels.fields import FieldPanel
 from explorer.panels.group import GroupPanel
+from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import field_limits, flow_picture, heat_picture, masks_picture, table_name
 from explorer.panels.marks import BoxesPanel, KeypointsPanel, MasksPanel
 from explorer.panels.panel import Panel
@@ -274,6 +275,34 @@ def test_the_box_under_the_picked_place_stays_marked_from_frame_to_frame(qtbot: 
     assert panel.marks.selected == 0, "the same place, another number"
     panel.show_knob("cursor", None)
     assert panel.marks.selected is None
+
+
+def test_a_legend_that_has_no_room_counts_the_rest_and_cuts_no_word(qtbot: Any) -> None:
+    names = ["potted plant", "dining table", "traffic light", "teddy bear"]
+    boxes = Boxes("detections/boxes", np.tile([[10.0, 40, 60, 90]], (4, 1)), np.ones(4), names)
+    panel = shown(qtbot, BoxesPanel(), 240, 300)
+    panel.show_artefact(boxes)
+
+    def words() -> list[str]:
+        labels = [w for w in panel.legend.children() if isinstance(w, ElidedLabel)]
+        return [w.shown() for w in labels if w.isVisible()]
+
+    qtbot.waitUntil(lambda: words() == ["potted plant", "and 3 more"])
+    panel.resize(900, 300)
+    qtbot.waitUntil(lambda: words() == names)
+
+
+def test_the_name_of_a_box_at_the_edge_is_not_cut(qtbot: Any) -> None:
+    panel = shown(qtbot, BoxesPanel())
+    painter = QPainter(pixels := QPixmap(200, 200))
+    panel.show_artefact(Boxes("d/b", [[180, 0, 200, 9], [0, 230, 9, 240]], [], ["elephant"] * 2))
+    taken: list[QRectF] = []
+    for corners in ((190, 5, 199, 40), (5, 230, 40, 260)):
+        box = QRectF(QPoint(*corners[:2]), QPoint(*corners[2:]))
+        panel.marks._label(painter, box, panel.marks.marks[0], taken)
+    painter.end()
+    assert len(taken) == 1, "the box below the view has no name in it"
+    assert QRectF(pixels.rect()).contains(taken[0])
 
 
 def test_words_without_a_free_place_are_left_out(qtbot: Any) -> None:
