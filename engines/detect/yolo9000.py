@@ -154,6 +154,6 @@ class YOLO9000(Engine[Yolo9000Params]):
         for name, gradient in joint.taught.items():
             yield tree_graph(
                 f"taught/by {name}", tree, range(len(tree)), gradient,
-                unit="gradient of a logit", step=step,
-                note="mean over the labels of this step; nodes at 0 learnt nothing from them",
+                unit="size of the gradient", step=step,
+                note="mean over the labels of this step; nodes at 0 learn nothing from them",
             )  # fmt: skip

@@ -34,7 +34,7 @@ class JointTraining:
     """Loss, scenes and detections of a small YOLO9000.
 
     Attributes:
-        taught: (N,) mean gradient of each node's logit in the last step, from the boxes of scenes
+        taught: (N,) mean size of each node's gradient in the last step, from the boxes of scenes
             and from pictures without boxes; the second only where there were any.
     """
 
@@ -102,7 +102,7 @@ class JointTraining:
         return self.network.tree.loss(self.network.tree(own[:, 5:]), nodes).mean()
 
     def _note(self, name: str, logits: Tensor, nodes: Tensor) -> None:
-        """Mean gradient of the loss with respect to each node's logit, by Darknet's rule."""
+        """Mean size of the gradient with respect to each node's logit, by Darknet's rule."""
         if not len(nodes):
             return
         tree = self.network.tree
@@ -113,7 +113,7 @@ class JointTraining:
         groups = torch.zeros(len(nodes), tree.groups, device=path.device)
         groups = groups.scatter_add(1, tree.group.expand_as(path), path)
         gradient = conditional * groups.gather(1, tree.group.expand_as(path)) - path
-        self.taught[name] = gradient.mean(0).float().cpu().numpy()
+        self.taught[name] = gradient.abs().mean(0).float().cpu().numpy()
 
     def detect(self, images: Tensor) -> list[Detected]:
         """The best leaf of every box; objectness times its probability is the score."""

@@ -19,7 +19,9 @@ THIN, THICK = 1.0, 6.0
 
 def brief(value: float) -> str:
     """Two places after the point for numbers that are near 1, so that they stand alike."""
-    return f"{value:.2f}".replace("-", MINUS) if abs(value) < 100 else number_text(value, 2)
+    if abs(value) >= 100:
+        return number_text(value, 2)
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", MINUS)  # and no minus before 0.00
 
 
 class GraphPanel(Panel):
