@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.rows import DIGITS8X8
+from engines.rows import DETECTION_GROUPS, DIGITS8X8, TRAINING_GROUPS
+from engines.rows.rcnn import FASTER_RCNN_COCO
 
 SPP_DIGITS: dict[str, Any] = {
     "name": "spp-digits",
@@ -16,6 +17,22 @@ SPP_DIGITS: dict[str, Any] = {
     "provenance": "trained here",
     "reader": "",
     "fingerprint": {"conv2.weight": (32, 16, 3, 3), "classifier.weight": (10, 672)},
+}
+
+SHAPES_FAST_RCNN: dict[str, Any] = {
+    "name": "shapes-fast-rcnn",
+    "source": "asset:weights/shapes-fast-rcnn.safetensors",
+    "sha256": "01d1742e4db5f3dcf7fb2366f2dd52bf7f85de48bde46a7dcdb065a32ce0027b",
+    "size": 445944,
+    "licence": "MIT",
+    "data": "generated scenes",
+    "provenance": "trained here",
+    "reader": "",
+    "fingerprint": {
+        "roi_heads.box_head.fc6.weight": (96, 1200),
+        "roi_heads.box_predictor.cls_score.weight": (4, 96),
+        "!rpn.head.cls_logits.weight": (),
+    },
 }
 
 ROWS: list[dict[str, Any]] = [
@@ -45,5 +62,48 @@ ROWS: list[dict[str, Any]] = [
         "points": ["maps", "conv1", "conv2", "pool", "classifier"],
         "layout": "units",
         "weights": [SPP_DIGITS, DIGITS8X8],
+    },
+    {
+        "name": "fast-rcnn",
+        "engine": "engines.detect.fast_rcnn:FastRcnn",
+        "title": "Fast R-CNN",
+        "family": "Detection",
+        "paper": "Girshick: Fast R-CNN, 2015; Uijlings et al.: Selective Search, 2013",
+        "summary": "Move through the merges that make the proposals, and drag a box to score it.",
+        "inputs": {"image": "image"},
+        "sample": {"image": "shapes.png"},
+        "groups": {
+            "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
+            **DETECTION_GROUPS,
+            "proposals": {"kinds": ["Boxes"], "area": "centre", "title": "Proposals"},
+            "hierarchy": {
+                "kinds": ["Image", "Boxes", "Text", "Curve"],
+                "area": "centre",
+                "title": "Merges",
+            },
+            "region": {
+                "kinds": ["Scores", "Boxes", "FeatureMaps"],
+                "area": "bottom",
+                "title": "One region",
+            },
+            "pooling": {
+                "kinds": ["Image", "Boxes", "Matrix"],
+                "area": "right",
+                "title": "RoIPool and RoIAlign",
+            },
+            **TRAINING_GROUPS,
+        },
+        "points": [
+            "backbone.fpn",
+            "backbone.body.stem",
+            "backbone.c2",
+            "backbone.c3",
+            "roi_heads.box_roi_pool",
+            "roi_heads.box_head",
+            "roi_heads.box_predictor.cls_score",
+            "roi_heads.box_predictor.bbox_pred",
+        ],
+        "layout": "detector",
+        "weights": [SHAPES_FAST_RCNN, FASTER_RCNN_COCO],
     },
 ]
