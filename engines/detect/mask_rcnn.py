@@ -59,7 +59,7 @@ from explorer.api import (
 )  # fmt: skip
 
 MODELS = models("mask")
-_COCO = MODELS[-2]
+_COCO = tuple(name for name in MODELS if name.endswith("-coco"))
 PIXELS = 60_000_000  # of all masks together, at the size of the picture
 MASKED = 200  # candidates that get masks in a run, so that the score can be moved afterwards
 
@@ -80,7 +80,7 @@ class MaskRcnnParams(PoolingParams, TrainingParams, DetectionParams):
         help="a pixel belongs to the mask above this probability",
     )  # fmt: skip
     agnostic: bool = knob(
-        False, effect="again", when=f"model={'|'.join(name for name in MODELS if name != _COCO)}",
+        False, effect="again", when=f"model={'|'.join(name for name in MODELS if name not in _COCO)}",
         help="paste the map that was trained on objects of every class, not that of the class",
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
 
     Params: ClassVar[type[Any]] = MaskRcnnParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (
-        Image, Boxes, Text, Masks, FeatureMaps, Field, Matrix, Scores, Curve,
+        Image, Boxes, Text, Masks, FeatureMaps, Field, Scores, Matrix, Curve,
     )  # fmt: skip
     replays: ClassVar[bool] = False  # how regions are pooled is set from outside
     categories = CATEGORY_IDS
@@ -178,7 +178,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
 
     def _map(self, labels: Tensor, params: MaskRcnnParams) -> Tensor:
         """Which of the maps is pasted for each label."""
-        agnostic = params.agnostic and params.model != _COCO
+        agnostic = params.agnostic and params.model not in _COCO
         return torch.full_like(labels, AGNOSTIC) if agnostic else labels
 
     def _instance(self, kept: Masked, row: int, params: MaskRcnnParams) -> Iterator[Artefact]:
@@ -186,7 +186,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
             return
         label = kept.found.labels[row]
         framed = kept.look.framed
-        names = ("any class" if params.model != _COCO else "background", *self.names[1:])
+        names = ("any class" if params.model not in _COCO else "background", *self.names[1:])
         yield from mask_views.instance(
             kept.masks.logits[kept.row[row]], int(label), int(self._map(label, params)), names,
             to_network(kept.found.boxes[row][None], framed.affine)[0], params.threshold,
@@ -220,7 +220,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
         Raises:
             EngineError: the network is not the small one.
         """
-        if params.model == _COCO:
-            raise EngineError(f"{_COCO} is not trained here; set model to {UNTRAINED}")
+        if params.model in _COCO:
+            raise EngineError(f"{params.model} is not trained here; set model to {UNTRAINED}")
         pool_by(self.network, self._trained(params), params.ratio, aligned=params.aligned)
         yield from train_small(self, self.network, lambda: small("mask"), params, resume)

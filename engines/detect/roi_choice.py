@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engines.nn.detections import Candidates, DetectionParams, Thinned, thinned
 from engines.nn.rcnn_stages import Look
-from engines.nn.roi import MultiScaleRoIAlign
+from engines.nn.roi import MultiScaleRoIAlign, align_points, bilinear_weights
 from engines.nn.roi_pooling import to_network
 from engines.nn.roi_views import compare
 from explorer.api import (
@@ -20,6 +20,7 @@ from explorer.api import (
     Artefact,
     Image,
     Preprocess,
+    Text,
     knob,
     unprepare,
 )  # fmt: skip
@@ -102,7 +103,37 @@ def pooled_both_ways(
     inside = to_network(box[None], affine)
     level = int(pool.levels(inside, strides))
     features = look.pyramid.heads[level][0]
+    yield neighbours(inside[0], params, 1 / strides[level], features)
     yield from compare(
         "roi", features, inside[0], 1 / strides[level], params.bins, params.ratio,
         aligned=params.aligned, unit=min(params.unit, len(features) - 1), affine=affine,
+    )  # fmt: skip
+
+
+def neighbours(box: Tensor, params: PoolingParams, scale: float, features: Tensor) -> Text:
+    """The first point of the middle bin of RoIAlign: its four cells, their weights and values.
+
+    Args:
+        box: (4,) in pixels of the network's input. ``scale``: cells of the map (C, h, w) a pixel.
+    """
+    points = align_points(box, params.bins, scale, params.ratio, aligned=params.aligned)
+    middle = params.bins // 2
+    first = points[middle, middle].reshape(-1, 2)[:1]
+    if not len(first):
+        return Text("roi/one point", "The box has no point: it has no area.")
+    unit = min(params.unit, len(features) - 1)
+    values = features[unit].flatten()
+    cells, weights = bilinear_weights(first[:, 1], first[:, 0], *features.shape[1:])
+    width = features.shape[2]
+    parts = [
+        f"{weight:.3f} of {float(values[cell]):+.3f} (row {cell // width}, column {cell % width})"
+        for cell, weight in zip(cells[0].tolist(), weights[0].tolist(), strict=True)
+    ]
+    total = float((values[cells[0]] * weights[0]).sum())
+    x, y = first[0].tolist()
+    return Text(
+        "roi/one point",
+        f"Bin {middle}, {middle}, its first point, at column {x:.2f} and row {y:.2f} of the map "
+        f"(whole numbers are middles of cells), unit {unit}:\n" + "\n".join(parts)
+        + f"\nmakes {total:+.3f}; the bin is the mean of its {points[0, 0].numel() // 2} points.",
     )  # fmt: skip

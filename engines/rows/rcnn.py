@@ -27,6 +27,28 @@ FASTER_RCNN_COCO: dict[str, Any] = {
         "!roi_heads.mask_predictor.mask_fcn_logits.weight": (),
     },
 }
+FASTER_RCNN_V2_COCO: dict[str, Any] = {
+    **_COCO,
+    "name": "fasterrcnn-resnet50-fpn-v2-coco",
+    "source": _URL + "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+    "sha256": "dd69338a",
+    "fingerprint": {
+        "roi_heads.box_head.5.weight": (1024, 12544),
+        "roi_heads.box_predictor.cls_score.weight": (91, 1024),
+        "!roi_heads.mask_predictor.mask_fcn_logits.weight": (),
+    },
+}
+MASK_RCNN_V2_COCO: dict[str, Any] = {
+    **_COCO,
+    "name": "maskrcnn-resnet50-fpn-v2-coco",
+    "source": _URL + "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+    "sha256": "73cbd019",
+    "fingerprint": {
+        "roi_heads.box_head.5.weight": (1024, 12544),
+        "roi_heads.box_predictor.cls_score.weight": (91, 1024),
+        "roi_heads.mask_predictor.mask_fcn_logits.weight": (91, 256, 1, 1),
+    },
+}
 MASK_RCNN_COCO: dict[str, Any] = {
     **_COCO,
     "name": "maskrcnn-resnet50-fpn-coco",
@@ -63,6 +85,10 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
     "shapes-mask-rcnn-hard": (
         "cb50dfc76ead3fd6e12a265bb49a66402576dfdc8f74d9f8383a128182302ab2",
         592422,
+    ),
+    "shapes-keypoint-rcnn": (
+        "22922fb088bd8fea05c86e7f696f38171cfbe6b50c2e98d54a12b59459a57609",
+        579438,
     ),
 }
 SHAPES = {
@@ -130,7 +156,7 @@ FASTER_RCNN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
-    "weights": [*_of("faster"), FASTER_RCNN_COCO],
+    "weights": [*_of("faster"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO],
 }
 FPN: dict[str, Any] = {
     "name": "fpn",
@@ -153,7 +179,7 @@ FPN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
-    "weights": [*_of("faster"), FASTER_RCNN_COCO],
+    "weights": [*_of("faster"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO],
 }
 
 
@@ -164,7 +190,7 @@ def _detections(kind: str) -> dict[str, Any]:
 
 
 _ROI_GROUP = {
-    "kinds": ["Image", "Boxes", "Matrix"],
+    "kinds": ["Image", "Boxes", "Matrix", "Text"],
     "area": "right",
     "title": "RoIAlign and RoIPool",
 }
@@ -198,7 +224,7 @@ MASK_RCNN: dict[str, Any] = {
         *_BRANCH,
     ],
     "layout": "detector",
-    "weights": [*_of("mask"), MASK_RCNN_COCO],
+    "weights": [*_of("mask"), MASK_RCNN_V2_COCO, MASK_RCNN_COCO],
 }
 KEYPOINT_RCNN: dict[str, Any] = {
     "name": "keypoint-rcnn",
@@ -229,4 +255,4 @@ KEYPOINT_RCNN: dict[str, Any] = {
     "weights": [*_of("keypoint"), KEYPOINT_RCNN_COCO],
 }
 
-ROWS: list[dict[str, Any]] = [FASTER_RCNN, FPN, MASK_RCNN]
+ROWS: list[dict[str, Any]] = [FASTER_RCNN, FPN, MASK_RCNN, KEYPOINT_RCNN]
