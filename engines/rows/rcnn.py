@@ -86,6 +86,10 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
         "cb50dfc76ead3fd6e12a265bb49a66402576dfdc8f74d9f8383a128182302ab2",
         592422,
     ),
+    "shapes-mask-rcnn-hard-pool": (
+        "e72e844f41a37cb620b1d8b88aa0e5a2ed7ed59b1cd5697c96bc6913bc33ffea",
+        592422,
+    ),
     "shapes-keypoint-rcnn": (
         "22922fb088bd8fea05c86e7f696f38171cfbe6b50c2e98d54a12b59459a57609",
         579438,
