@@ -60,6 +60,7 @@ from explorer.api import (
 
 MODELS = models("mask")
 _COCO = tuple(name for name in MODELS if name.endswith("-coco"))
+_OURS = "|".join(name for name in MODELS if name not in _COCO)
 PIXELS = 60_000_000  # of all masks together, at the size of the picture
 MASKED = 200  # candidates that get masks in a run, so that the score can be moved afterwards
 
@@ -80,7 +81,7 @@ class MaskRcnnParams(PoolingParams, TrainingParams, DetectionParams):
         help="a pixel belongs to the mask above this probability",
     )  # fmt: skip
     agnostic: bool = knob(
-        False, effect="again", when=f"model={'|'.join(name for name in MODELS if name not in _COCO)}",
+        False, effect="again", when=f"model={_OURS}",
         help="paste the map that was trained on objects of every class, not that of the class",
     )  # fmt: skip
 

@@ -18,7 +18,8 @@ PERSON = ("background", "person")
 def models(kind: Kind) -> tuple[str, ...]:
     """Weights by name: trainings of ours on generated scenes, the official ones, none."""
     ours = (name for name in SMALL if name.startswith(f"shapes-{kind}-"))
-    return (*ours, f"{kind}rcnn-resnet50-fpn-coco", UNTRAINED)
+    second = () if kind == "keypoint" else (f"{kind}rcnn-resnet50-fpn-v2-coco",)
+    return (*ours, *second, f"{kind}rcnn-resnet50-fpn-coco", UNTRAINED)
 
 
 def build(kind: Kind, model: str, host: Host) -> RCNN:
@@ -34,7 +35,8 @@ def build(kind: Kind, model: str, host: Host) -> RCNN:
     if model.startswith("shapes-"):
         network = small(kind, len(SHAPES))
     else:
-        network = resnet50_fpn(kind, len(class_names(kind, model)))
+        second = "-v2-" in model
+        network = resnet50_fpn(kind, len(class_names(kind, model)), version=2 if second else 1)
     load(network, host.weights(model), model)
     return network
 
