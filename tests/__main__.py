@@ -29,13 +29,13 @@ TRIES = 3  # of a download, for a network that stumbles
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the steps one after another; ``arguments`` go to pytest (then it picks the tests).
 
-    All tests run file by file on as many cores as there are.
+    All tests run file by file, and engine by engine, on as many cores as there are.
     """
     failed = [name for name, command in STEPS.items() if not step(name, command)]
     if not fetched():
         failed.append("weights")
     print("pytest", flush=True)
-    workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadgroup"]
     command = [sys.executable, "-m", "pytest", "-m", "not gpu", *(arguments or workers)]
     environment = {
         "OMP_NUM_THREADS": "1",  # a second thread only spins for networks as small as these

@@ -26,6 +26,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Skips(config.stash[SKIPPED]), "layerscope-skips")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file run on one core, as they share what is dear to make; the contract suite in
+    parts, engine by engine, or it alone would be half of the time."""
+    for item in items:
+        group = item.path.name
+        row = getattr(item, "callspec", None) and item.callspec.params.get("row")
+        if group == "test_contract.py" and row:
+            group += f"-{row}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class _Skips:
     """Notes each skipped test and file with its reason."""
 
