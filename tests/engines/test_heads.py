@@ -10,6 +10,9 @@ import torch
 
 from engines.nn.keypoint_head import locate
 from engines.nn.mask_head import paste_all
+from engines.nn.rcnn import Kind, frame, small
+from engines.nn.roi_heads import DetectionRule
+from engines.nn.rpn import ProposalRule
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ops-heads.npz")
 BOXES = torch.from_numpy(GOLDEN["boxes"])
@@ -34,3 +37,23 @@ def test_no_boxes() -> None:
     points, scores = locate(torch.zeros(0, 4, 28, 28), BOXES[:0])
     assert points.shape == (0, 4, 2)
     assert scores.shape == (0, 4)
+
+
+@pytest.mark.parametrize("kind", ["faster", "mask", "keypoint"])
+@pytest.mark.parametrize("sides", [(1, 1), (3, 200), (500, 2)])
+def test_pictures_thinner_than_a_cell_and_no_detection(kind: Kind, sides: tuple[int, int]) -> None:
+    """Neither a picture below a stride, nor no detection, nor no proposal stops a network."""
+    network = small(kind).eval()
+    framed = frame(np.full((*sides, 3), 90, np.uint8), network.framing)
+    with torch.no_grad():
+        usual = network(framed.x, framed.size, detecting=DetectionRule(score=0.0))
+        strict = network(framed.x, framed.size, detecting=DetectionRule(score=1.0))
+        none = network(framed.x, framed.size, ProposalRule(smallest=1e6))
+    height, width = framed.size
+    assert len(usual.found.boxes)
+    assert (usual.found.boxes >= 0).all()
+    assert (usual.found.boxes <= torch.tensor([width, height, width, height])).all()
+    for seen in (strict, none):
+        assert seen.found.boxes.shape == (0, 4)
+        for branch in (seen.masks, seen.keypoints):
+            assert branch is None or len(branch.logits) == 0
