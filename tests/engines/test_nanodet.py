@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -125,3 +126,25 @@ def test_bars_fill_the_input_up_to_multiples_of_the_stride() -> None:
     assert framing(270, 480, 416).size == (256, 416)
     assert framing(512, 512, 416).size == (416, 416)
     assert framing(4000, 3, 416).size == (416, 32)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
+def test_pictures_without_three_channels_are_looked_at(
+    session: Session, tmp_path: Path, mode: str
+) -> None:
+    with PIL.Image.open(assets() / "astronaut.png") as photo:
+        if mode == "I;16":
+            grey = np.asarray(photo.convert("L")).astype(np.uint16) * 257
+            PIL.Image.fromarray(grey).save(tmp_path / "odd.png")
+        else:
+            photo.convert(mode).save(tmp_path / "odd.png")
+    made = run(session, read_input("image", tmp_path / "odd.png"), score=0.4, size=416)
+    assert "person" in made["detections/boxes"].labels
+
+
+def test_a_picture_of_nothing_gives_nothing(session: Session) -> None:
+    photo = ImageInput(np.full((90, 120, 3), 128, np.uint8), "grey")
+    made = run(session, photo, score=0.4, size=96)
+    assert made["detections/boxes"].boxes.shape == (0, 4)
+    assert made["suppression/film"].boxes.shape == (0, 4)
+    assert "lower the score" in made["origin/history"].text
