@@ -40,6 +40,7 @@ SHOTS: dict[str, str] = {
     "fast-style": "{assets}/bunny.mp4 --engine fast-style --frame 30 --set spot=430,120 "
     "--size 1600x1000",
     "nanodet": "--engine nanodet --set score=0.3 --size 1600x1000",
+    "ssd": "--engine ssd --size 1600x1000",
     "ssd-face": "--engine ssd-face --size 1600x1000",
     "posenet": "--engine posenet --set joint='right elbow' --size 1600x1000",
     "movenet": "{assets}/astronaut.png --engine movenet --size 1600x1000",
@@ -51,6 +52,9 @@ SHOTS: dict[str, str] = {
     "yolo-v2": "--engine yolo-v2 --set cursor=36,30 --size 1600x1000",
     "yolo-v2-face": "--engine yolo-v2-face --size 1440x960",
     "faster-rcnn": "--engine faster-rcnn --set cursor=20,20 --size 1600x1000",
+    "mask-rcnn": "{assets}/shapes-hard.png --engine mask-rcnn --set model=shapes-mask-rcnn-hard "
+    "--set cursor=32,52 --size 1600x1000",
+    "keypoint-rcnn": "--engine keypoint-rcnn --set cursor=32,50 --size 1600x1000",
     "fpn": "--engine fpn --set off=0,1 --size 1600x1000",
     "yolo9000": "--engine yolo9000 --set cursor=17,47 --size 1600x1000",
     "own-models": "{assets}/coffee.png --engine docs.examples.unet:balanced "

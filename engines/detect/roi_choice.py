@@ -103,11 +103,11 @@ def pooled_both_ways(
     inside = to_network(box[None], affine)
     level = int(pool.levels(inside, strides))
     features = look.pyramid.heads[level][0]
-    yield neighbours(inside[0], params, 1 / strides[level], features)
     yield from compare(
         "roi", features, inside[0], 1 / strides[level], params.bins, params.ratio,
         aligned=params.aligned, unit=min(params.unit, len(features) - 1), affine=affine,
     )  # fmt: skip
+    yield neighbours(inside[0], params, 1 / strides[level], features)
 
 
 def neighbours(box: Tensor, params: PoolingParams, scale: float, features: Tensor) -> Text:

@@ -67,8 +67,9 @@ def instance(
         note=f"{cells} × {cells} places over the box; a softmax over them all says where",
     )  # fmt: skip
     likely = chances(logits)
+    relative = likely / likely.amax((1, 2), keepdim=True)
     yield tiles(
-        "points/heat maps", array(likely / likely.amax((1, 2), keepdim=True)), names,
+        "points/heat maps", array(relative), names,
         note="softmax over the places of each point, white at its peak",
     )  # fmt: skip
     below = [n for n, v in zip(names, peaks.tolist(), strict=True) if v < threshold]
@@ -78,8 +79,8 @@ def instance(
         "or more",
     )  # fmt: skip
     yield Field(
-        "points/heat on the picture", array(spread(likely, box, size)), affine=affine,
-        note="the sum over all points, in the box",
+        "points/heat on the picture", array(spread(relative, box, size).clamp(max=1)),
+        scale="probability", affine=affine, note="all points in the box, 1 at each peak",
     )  # fmt: skip
 
 
