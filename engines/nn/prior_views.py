@@ -15,7 +15,7 @@ from engines.nn.priors import Priors
 from engines.nn.ssd_loss import Matched
 from explorer.api import Affine, Artefact, Boxes, Field, Scores
 
-REST_SHOWN = 300  # grey boxes of the matching view: more would be a carpet
+REST_SHOWN = 40  # other boxes in the matching view: more would be a carpet
 Point = tuple[float, float]
 
 
@@ -122,8 +122,9 @@ def matching_view(
     loss, positive, negative = matched.loss[0].detach(), matched.positive[0], matched.negative[0]
     rest = (~(positive | negative)).nonzero()[:, 0]
     shown = rest[loss[rest].argsort(descending=True)][:REST_SHOWN]
-    groups = {"rest": shown, "mined negative": negative.nonzero()[:, 0]}
-    groups["positive"] = positive.nonzero()[:, 0]  # last: drawn on top
+    # In the order of the colours: the reddish first, then the green on top of all.
+    groups = {"mined negative": negative.nonzero()[:, 0], "rest": shown}
+    groups["positive"] = positive.nonzero()[:, 0]
     index = torch.cat(list(groups.values()))
     words = [word for word, part in groups.items() for _ in range(len(part))]
     return Boxes(

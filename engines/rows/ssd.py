@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.rows import DETECTION_GROUPS
+from engines.rows import DETECTION_GROUPS, TRAINING_GROUPS
 
 SSD_FACE: dict[str, Any] = {
     "name": "ssd-face",
@@ -37,15 +37,71 @@ SSD300_COCO: dict[str, Any] = {
     },
 }
 
+_SHAPES_FILES: dict[str, tuple[str, int]] = {
+    "shapes-ssd": ("82e8d8a0d0c233b8270b9dde21006b5c670d15b2021b4715f17a5b11f93fdd02", 199736),
+    "shapes-ssd-hard": ("ced8e46761e96dc26908579f2eee9958418e6a116e1e1df051966f1a0043e10a", 199744),
+}
+SHAPES_SSD: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "source": f"asset:weights/{name}.safetensors",
+        "sha256": sha256,
+        "size": size,
+        "licence": "MIT",
+        "data": "generated scenes",
+        "provenance": "trained here",
+        "reader": "",
+        "fingerprint": {
+            "backbone.scale_weight": (64,),
+            "head.classification_head.module_list.1.weight": (16, 64, 3, 3),
+        },
+    }
+    for name, (sha256, size) in _SHAPES_FILES.items()
+]
+
 _PRIOR_GROUPS: dict[str, dict[str, Any]] = {
     "input": {"kinds": ["Image"], "area": "right", "title": "Input"},
     **DETECTION_GROUPS,
     "priors": {"kinds": ["Boxes"], "area": "bottom", "title": "Default boxes of one cell"},
-    "heat": {"kinds": ["Field"], "area": "bottom", "title": "Scores of each map"},
+    "heat": {"kinds": ["Field"], "area": "centre", "title": "Scores of each map"},
     "maps": {"kinds": ["Scores"], "area": "bottom", "title": "Boxes kept, by map"},
 }
 
 ROWS: list[dict[str, Any]] = [
+    {
+        "name": "ssd",
+        "engine": "engines.detect.ssd:Ssd",
+        "title": "SSD",
+        "family": "Detection",
+        "paper": "Liu et al.: SSD: Single Shot MultiBox Detector, 2016",
+        "summary": "Click a box to see which default box found it, or draw what is to be found.",
+        "inputs": {"image": "image", "annotations": "file.json"},
+        "sample": {"image": "shapes.png", "annotations": "shapes.json"},
+        "groups": {
+            **_PRIOR_GROUPS,
+            "matching": {"kinds": ["Boxes"], "area": "centre", "title": "Matching"},
+            "normalisation": {
+                "kinds": ["FeatureMaps", "Field", "Curve"],
+                "area": "bottom",
+                "title": "L2 normalisation",
+            },
+            **TRAINING_GROUPS,
+            "lesson": {"kinds": ["Image", "Boxes"], "area": "right", "title": "Last lesson"},
+        },
+        "points": [
+            "backbone.rescaled",
+            "backbone.features",
+            "backbone.extra.0",
+            "backbone.l2norm",
+            "head.classification_head.module_list.0",
+            "head.classification_head.module_list.1",
+            "head.regression_head.module_list.0",
+            "head.regression_head.module_list.1",
+            "scores",
+        ],
+        "layout": "units",
+        "weights": [*SHAPES_SSD, SSD300_COCO],
+    },
     {
         "name": "ssd-face",
         "engine": "engines.detect.ssd_face:SsdFace",
