@@ -164,7 +164,8 @@ class FasterRcnn(Engine[FasterRcnnParams]):
         matcher = Matcher(params.positive, min(params.negative, params.positive), best=True)
         at = place(found, row, params.cursor, made)
         yield from cell_anchors_at(made, self.levels, at, truth, matcher)
-        yield from proposals(made, chosen, self.levels, params.shown)
+        foreign = (params.anchor_size, params.anchor_shape) != (1.0, 1.0)
+        yield from proposals(made, chosen, self.levels, params.shown, foreign=foreign)
         yield recall(made, chosen.kept, truth)
         yield from self._regions(made, chosen, found, row, params)
 

@@ -148,8 +148,15 @@ def _within(at: float, count: int) -> int:
     return min(max(math.floor(at), 0), count - 1)
 
 
-def proposals(look: Look, chosen: Chosen, levels: Levels, shown: int) -> Iterator[Artefact]:
-    """The best candidates as anchors, regressed, and what suppression left of them."""
+def proposals(
+    look: Look, chosen: Chosen, levels: Levels, shown: int, *, foreign: bool = False
+) -> Iterator[Artefact]:
+    """The best candidates as anchors, regressed, and what suppression left of them.
+
+    Args:
+        foreign: the anchors are not those of the training, which is said.
+    """
+    warning = "; not the anchors of the training: the heads do not fit them" if foreign else ""
     candidates, affine = look.candidates, look.framed.affine
     best = chosen.suppression.order[:shown]
     names = [levels.names[level] for level in candidates.levels[best].tolist()]
@@ -158,7 +165,7 @@ def proposals(look: Look, chosen: Chosen, levels: Levels, shown: int) -> Iterato
     total = len(candidates.boxes)
     yield Boxes(
         "proposals/before regression", _array(moved(anchors, affine)), scores=scores, labels=names,
-        sources=sources, note=f"anchors of the best {len(best)} of {total} candidates",
+        sources=sources, note=f"anchors of the best {len(best)} of {total} candidates{warning}",
     )  # fmt: skip
     made = chosen.suppression
     place = {int(i): n for n, i in enumerate(best.tolist())}

@@ -180,6 +180,15 @@ def test_other_anchors_have_the_same_middles(faster: Session) -> None:
     np.testing.assert_allclose(tall, 4.0, rtol=1e-5)
 
 
+def test_anchors_that_the_heads_never_saw_are_said_to_be_so(faster: Session) -> None:
+    own, other = seen(faster), seen(faster, anchor_size=2.0)
+    name = "proposals/before regression"
+    assert "not the anchors of the training" not in own[name].note
+    assert "not the anchors of the training" in other[name].note
+    sides = [np.ptp(arrays(made[name])["boxes"].reshape(-1, 2, 2), 1) for made in (own, other)]
+    assert sides[1].max() == pytest.approx(2 * sides[0].max())
+
+
 def test_stages_are_timed_when_asked(faster: Session) -> None:
     assert "timing/stages" not in seen(faster)
     scores = seen(faster, timing=True)["timing/stages"]
