@@ -164,7 +164,7 @@ class FastRcnn(Engine[FastRcnnParams]):
         thin = thinned(found, params)
         row = chosen(thin, params.cursor)
         traced = None if row is None else int(thin.offered.sources[row])
-        yield from _proposals(kept, params.shown)
+        yield from _proposals(kept, params.shown, params.cursor)
         yield from hierarchy_views(kept.hierarchy, kept.searched, params.left, kept.place)
         yield from self._region(kept, traced, params)
 
@@ -265,15 +265,20 @@ def _reduced(pixels: Pixels, how: Preprocess) -> tuple[Pixels, Affine]:
     return inside, affine.after(Affine(1, 1, round(left), round(top)))
 
 
-def _proposals(made: Kept, shown: int) -> Iterator[Artefact]:
-    boxes = moved(made.shared.output.proposals, made.framed.affine)
-    count = min(shown, len(boxes))
-    merges = len(made.hierarchy.merges)
+def _proposals(made: Kept, shown: int, cursor: tuple[float, float] | None) -> Iterator[Artefact]:
+    """The first proposals, or the first of those around the cursor."""
+    boxes = moved(made.shared.output.proposals, made.framed.affine).float().cpu().numpy()
+    rows = np.arange(len(boxes))
+    if cursor is not None:
+        rows = rows[((boxes[:, :2] <= cursor) & (boxes[:, 2:] >= cursor)).all(1)]
+    merges, found = len(made.hierarchy.merges), len(rows)
+    rows = rows[:shown]
+    around = " around the cursor" if cursor is not None else ""
     yield Boxes(
-        "proposals/boxes", boxes[:count].float().cpu().numpy(),
-        labels=[stage(int(d), merges) for d in made.depths[:count]], ids=range(count),
+        "proposals/boxes", boxes[rows], ids=rows.tolist(),
+        labels=[stage(int(d), merges) for d in made.depths[rows]],
         gestures={"pick": "cursor"},
-        note=f"{count} of {len(boxes)}, those of late merges first; it began with "
+        note=f"{len(rows)} of {found}{around}, those of late merges first; it began with "
         f"{made.hierarchy.starts} regions",
     )  # fmt: skip
 

@@ -143,6 +143,18 @@ def test_a_dragged_box_is_scored_without_a_pass(session: Session) -> None:
     assert calls == []
 
 
+def test_a_click_shows_the_proposals_around_it(session: Session) -> None:
+    everywhere = shown(session, shown=1000)["proposals/boxes"]
+    here = shown(session, shown=1000, cursor=(60.0, 40.0))["proposals/boxes"]
+    inside = [
+        i
+        for i, (x1, y1, x2, y2) in zip(everywhere.ids, everywhere.boxes.tolist(), strict=True)
+        if x1 <= 60 <= x2 and y1 <= 40 <= y2
+    ]
+    assert list(here.ids) == inside
+    assert 0 < len(inside) < len(everywhere.ids)
+
+
 def test_the_merges_are_a_slider(session: Session) -> None:
     counts = {}
     for left in (1, 4, 500):
