@@ -175,5 +175,5 @@ def test_no_truth_at_all_is_no_error() -> None:
     grid = torch.randn(2, 14, 3, 3, generator=torch.Generator().manual_seed(3), requires_grad=True)
     terms = v2_loss(grid, [torch.zeros(0, 4)] * 2, [torch.zeros(0).long()] * 2,
                     anchors=torch.ones(2, 2), stride=8)  # fmt: skip
-    assert [float(terms[n]) for n in ("centre", "size", "object", "class")] == [0.0] * 4
+    assert [float(terms[n].detach()) for n in ("centre", "size", "object", "class")] == [0.0] * 4
     assert torch.isfinite(torch.autograd.grad(sum(terms.values()), grid)[0]).all()  # type: ignore[arg-type]
