@@ -41,7 +41,7 @@ def converted(weights: dict[str, Weight]) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for theirs, ours, axes in names():
         weight = weights[theirs]
-        tensors[ours] = torch.from_numpy(np.ascontiguousarray(weight.stored.transpose(axes)))
+        tensors[ours] = torch.from_numpy(np.array(weight.stored.transpose(axes), order="C"))
         steps = torch.tensor([weight.scale, weight.minimum], dtype=torch.float64)
         tensors[ours + QUANTISED] = steps
     return tensors
