@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from engines.nn import rcnn
+from engines.nn import rcnn, rcnn_stages
 from engines.nn.boxes import area, iou, to_centres
 from engines.nn.matching import IGNORED, NEGATIVE, Matcher
 from engines.nn.rcnn_stages import Look, look
@@ -97,9 +97,9 @@ def test_what_became_of_an_anchor_is_what_all_anchors_together_say(faster: Sessi
                 assert list(boxes.labels) == [expected[i] for i in boxes.ids]
 
 
-def looked(network: rcnn.RCNN, pixels: np.ndarray) -> Look:
+def looked(network: rcnn.RCNN, pixels: np.ndarray, rule: ProposalRule | None = None) -> Look:
     with torch.no_grad():
-        return look(network, rcnn.frame(pixels, network.framing), network.proposing)
+        return look(network, rcnn.frame(pixels, network.framing), rule or network.proposing)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,27 @@ def test_proposals_keep_their_promises(faster: Session) -> None:
         mine = few.kept[few.levels[few.keep] == level]
         overlap = iou(mine, mine).fill_diagonal_(0)
         assert not len(mine) or float(overlap.max()) <= 0.5
+
+
+def test_proposals_that_the_second_stage_did_not_see_are_counted_and_give_no_box(
+    faster: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with thousands of candidates: only those that survive in the run are scored."""
+    whole = seen(faster, proposal_overlap=0.3)
+    monkeypatch.setattr(rcnn_stages, "FEW", 10)
+    few = seen(faster, proposal_overlap=0.3)
+    for name in ("detections/boxes", "proposals/after suppression"):
+        np.testing.assert_allclose(arrays(few[name])["boxes"], arrays(whole[name])["boxes"])
+    assert "not scored" not in few["proposals/after suppression"].note
+    faster.set_params({"proposal_overlap": 0.9, "score": 0.01})
+    later = by_name(list(faster.again()))
+    assert "were not scored in this run" in later["proposals/after suppression"].note
+    made = looked(faster.network, SCENE.image, ProposalRule(150, 100, 0.3))  # type: ignore[arg-type]
+    chosen = rcnn_stages.choose(made, 0.9, 100)
+    assert chosen.unseen == int((made.row[chosen.kept] < 0).sum()) > 0
+    found = rcnn_stages.to_candidates(made, chosen.kept, ("b", "d", "s", "t"), ("P2", "P3"))
+    assert bool((made.row[found.sources] >= 0).all())
+    assert len(made.seen) < len(made.candidates.boxes)
 
 
 def test_other_anchors_have_the_same_middles(faster: Session) -> None:
