@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.loading import load_state
+from engines.nn.optical_flow import flow_back, moved_along
 from engines.nn.taps import Tapped, convention, feed
 from engines.nn.vgg import VGG
 from engines.style.canvas import Descent
@@ -38,6 +40,8 @@ from explorer.api import (
     prepare,
 )  # fmt: skip
 
+FOLLOWS = "begun from the frame before, moved along the optical flow"
+SMALLEST_FLOW = 16  # px a side, below which there is no flow to speak of
 _ABOUT = {
     "vgg16-hed": "VGG-16 convolutions of the edge network HED",
     "vgg16": "VGG-16, ImageNet",
@@ -78,7 +82,7 @@ class Gatys(Engine[StyleParams]):
     def run(self, inputs: Inputs, params: StyleParams, memory: Any = None) -> Run:
         """Optimise the canvas; a picture every ``show_every`` steps, until ``steps`` or a stop.
 
-        On a clip ``memory`` is the canvas of the frame before, from which this one goes on.
+        On a clip ``memory`` is the frame before with its canvas, from which this one goes on.
         """
         each = params.reconstruct == "each layer"
         content, affine = self._pixels(inputs["content"], TILE if each else params.size)
@@ -90,12 +94,15 @@ class Gatys(Engine[StyleParams]):
         if each:
             yield from self._each_layer(objective, pictures, affine, content, params)
             return None
-        follows = memory is not None and memory.shape == content.shape
-        canvas = memory.clone() if follows else start(content, params, self.noise(content, params))
+        follows = isinstance(memory, Before) and memory.canvas.shape == content.shape
+        canvas = (
+            carried(memory, content) if follows
+            else start(content, params, self.noise(content, params))
+        )  # fmt: skip
         descent = Descent(objective, canvas)
         descent.look(params)
         grams = GramViews(objective.grams, objective.content_grams)
-        pictures = pictures.saying("begun from the frame before" if follows else "")
+        pictures = pictures.saying(FOLLOWS if follows else "")
         words = compared(self.network.taps, params)
         params = yield pictures.image("canvas", descent.canvas, 0, words)
         for artefact in grams.shown(descent.grams, params.units, 0):
@@ -115,7 +122,7 @@ class Gatys(Engine[StyleParams]):
                     params = yield artefact
                 if step < params.steps:
                     params = yield EndOfStep()
-        return Outcome(memory=descent.canvas.detach())
+        return Outcome(memory=Before(content, descent.canvas.detach()))
 
     def _each_layer(
         self, objective: Objective, pictures: Pictures, affine: Affine, content: Tensor,
@@ -165,6 +172,22 @@ class Gatys(Engine[StyleParams]):
         if params.features == "auto" and self._weights == "efficientnet-lite0":
             text += "; better with VGG: layerscope weights fetch vgg16-hed"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A clip's frame and what was painted of it, both (1, 3, H, W)."""
+
+    content: Tensor
+    canvas: Tensor
+
+
+def carried(before: Before, content: Tensor) -> Tensor:
+    """The canvas of the frame before, moved along with the pixels of the photo."""
+    if min(content.shape[2:]) < SMALLEST_FLOW or torch.equal(before.content, content):
+        return before.canvas.clone()
+    moved = moved_along(before.canvas, flow_back(content, before.content))
+    return moved.clone(memory_format=torch.contiguous_format)
 
 
 def start(content: Tensor, params: StyleParams, noise: Tensor) -> Tensor:

@@ -25,9 +25,9 @@ from engines.nn.gram import (
 from engines.nn.taps import Tapped, Taps, extract, feed, taps
 from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
-from engines.style.gatys import Gatys, StyleParams, start
+from engines.style.gatys import Before, Gatys, StyleParams, carried, start
 from engines.style.objective import Objective
-from explorer.api import Cancelled, Curve, EndOfStep, ImageInput, Matrix, gram, prepare
+from explorer.api import Cancelled, Curve, EndOfStep, ImageInput, Matrix, Preprocess, gram, prepare
 from explorer.core import registry
 from explorer.core.session import Session
 from explorer.views import Frame, View
@@ -586,7 +586,7 @@ def test_a_rate_of_adam_changes_without_a_new_optimiser() -> None:
 def test_a_frame_goes_on_from_the_canvas_of_the_one_before() -> None:
     engine = an_engine(SMALL)
 
-    def run(memory: Tensor | None) -> tuple[list[Any], Tensor]:
+    def run(memory: Before | None) -> tuple[list[Any], Before]:
         made = []
         run = engine.run(INPUTS, SMALL, memory)
         try:
@@ -604,9 +604,22 @@ def test_a_frame_goes_on_from_the_canvas_of_the_one_before() -> None:
     assert "frame before" not in shown[0].note
     assert all("frame before" in a.note for a in again)
     assert losses(second)[-1] < losses(first)[-1]
-    other, _ = run(torch.zeros(1, 3, 8, 8))  # the clip's size has changed
+    tiny = torch.zeros(1, 3, 8, 8)
+    other, _ = run(Before(tiny, tiny))  # the clip's size has changed
     assert np.array_equal(next(a for a in other if a.name == "pictures/canvas").image,
                           shown[0].image)  # fmt: skip
+
+
+def test_the_canvas_moves_with_the_photo() -> None:
+    """A photo that has moved by 5 and -3 px takes its canvas along."""
+    photo, _ = prepare(INPUTS["content"].pixels, Preprocess(size=96, fit="short"))
+    paint = photo.flip(1)
+    moved = carried(Before(photo, paint), photo.roll((-3, 5), (2, 3)))
+    wanted = paint.roll((-3, 5), (2, 3))
+    inside = (..., slice(12, -12), slice(12, -12))
+    assert float((moved - wanted)[inside].abs().mean()) < 0.02
+    assert float((paint - wanted)[inside].abs().mean()) > 0.05
+    assert moved.is_contiguous()
 
 
 def test_a_live_knob_bends_the_run_without_restarting_it() -> None:
