@@ -248,6 +248,9 @@ def small(classes: int = 4) -> SSD:
 def start(network: SSD, generator: torch.Generator) -> None:
     """Fresh weights: He for the backbone, Glorot for the heads, 20 for the normalised map."""
     initialise(network.backbone, generator)
+    first = next(m for m in network.backbone.modules() if isinstance(m, nn.Conv2d))
+    with torch.no_grad():  # as if pixels, whose standard deviation is near 1/4, came in with 1
+        first.weight.mul_(4 * network.preprocess.std[0])
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
