@@ -27,6 +27,7 @@ PAPER: Colour = (255, 255, 255)
 INK: Colour = (21, 24, 30)
 MUTED: Colour = (82, 91, 107)
 HAIRLINE: Colour = (201, 206, 216)
+CHOSEN: Colour = (179, 0, 107)  # as the light theme marks what is selected
 # Okabe-Ito in the order in which lines on white paper are told apart best.
 LINES: tuple[Colour, ...] = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167),

@@ -12,7 +12,17 @@ from explorer import colours
 from explorer.core.drawing import INK, MUTED, PAPER, Label, Pixels, enlarge, plain, raster, write
 from explorer.core.opencv import opencv
 from explorer.core.plots import PLOTS, matrix_limits, number
-from explorer.kinds import Artefact, Boxes, FeatureMaps, Field, Image, Keypoints, Masks, Matrix
+from explorer.kinds import (
+    Artefact,
+    Boxes,
+    FeatureMaps,
+    Field,
+    Graph,
+    Image,
+    Keypoints,
+    Masks,
+    Matrix,
+)
 from explorer.views import GAP, Rendered, grid_columns
 
 Array = npt.NDArray[Any]
@@ -289,6 +299,8 @@ _MAIN = {
 def main_array(artefact: Artefact) -> Array | None:
     """The array that the kind is about; None for text."""
     field = _MAIN.get(type(artefact).__name__)
+    if isinstance(artefact, Graph) and artefact.values.size:
+        field = "values"  # whose unit and range are told
     return None if field is None else np.asarray(getattr(artefact, field))
 
 

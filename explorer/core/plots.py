@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from explorer import colours
 from explorer.core.drawing import (
+    CHOSEN,
     HAIRLINE,
     INK,
     LINES,
@@ -297,7 +298,10 @@ def graph(artefact: Graph) -> Drawing:
         tint = LINES[1] if e < len(weights) and weights[e] < 0 else LINES[0]
         bent = depth is None or depth[b] - depth[a] > 1
         tint = tint if len(weights) else MUTED
-        _arrow(drawing, spots[a], spots[b], tint, 0.6 + 2.4 * strength, bent=bent)
+        width = 0.6 + 2.4 * strength
+        if {int(a), int(b)} <= set(artefact.chosen):
+            tint, width = CHOSEN, max(width, 2.0)
+        _arrow(drawing, spots[a], spots[b], tint, width, bent=bent)
     values = np.asarray(artefact.values, np.float64)
     if len(values):
         low, high = colours.limits_for(float(np.nanmin(values)), float(np.nanmax(values)))
@@ -305,10 +309,11 @@ def graph(artefact: Graph) -> Drawing:
         lut = colours.table(name)[:, :3][colours.index_of(values, low, high)]
     for i, spot in enumerate(spots):
         fill = tuple(int(c) for c in lut[i]) if i < len(values) else HAIRLINE
-        drawing.add(Dot(*spot, 8, INK), Dot(*spot, 7, (fill[0], fill[1], fill[2])))
-        drawing.add(
-            Label(spot[0], spot[1] + 22, fit_text(artefact.nodes[i], 110, 11), INK, 11, "middle")
-        )
+        rim, radius = (CHOSEN, 10) if i in artefact.chosen else (INK, 8)
+        drawing.add(Dot(*spot, radius, rim), Dot(*spot, 7, (fill[0], fill[1], fill[2])))
+        number = f"  {values[i]:.2f}" if i < len(values) and abs(values[i]) < 100 else ""
+        words = fit_text(artefact.nodes[i], 80 if number else 110, 11) + number
+        drawing.add(Label(spot[0], spot[1] + 22, words, INK, 11, "middle"))
     return drawing
 
 

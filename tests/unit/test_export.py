@@ -20,8 +20,9 @@ from PIL import Image as PilImage
 
 from explorer import colours
 from explorer.core import export
+from explorer.core.drawing import CHOSEN
 from explorer.core.export import ClipWriter, ExportError, picture, save_npz, save_png, save_svg
-from explorer.core.picture import dressed
+from explorer.core.picture import dressed, headline
 from explorer.core.plots import PLOTS, log_ticks, ticks
 from explorer.kinds import (
     KINDS,
@@ -445,3 +446,13 @@ def test_atomic_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
     fresh = tmp_path / "plain"
     fresh.touch()
     assert path.stat().st_mode == fresh.stat().st_mode
+
+
+def test_a_chosen_path_of_a_graph_is_marked_and_its_values_are_told() -> None:
+    edges, values = np.array([[0, 1], [0, 2]]), np.array([1.0, 0.25, 0.75])
+    plain = Graph("tree/way", ("object", "round", "polygon"), edges, values=values)
+    path = Graph("tree/way", plain.nodes, edges, values=values, chosen=(0, 2))
+    marked = [np.all(picture(g) == CHOSEN, axis=-1).sum() for g in (plain, path)]
+    assert marked[0] == 0
+    assert marked[1] > 100
+    assert headline(path)[1].endswith("0.25 … 1")
