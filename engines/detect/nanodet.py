@@ -128,7 +128,7 @@ class NanoDetector(Engine[NanoDetParams]):
             found = kept(offered, params, agnostic=params.agnostic)
             return found.boxes, found.scores, [found.names[i] for i in found.labels.tolist()]
 
-        return (yield from evaluate_folder(self.host, folder, detect))
+        return (yield from evaluate_folder(self.host, folder, detect, COCO_80))
 
 
 def framing(height: int, width: int, size: int) -> Preprocess:
