@@ -79,8 +79,8 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
         489582,
     ),
     "shapes-mask-rcnn": (
-        "b13f9191eeef1157c88ea16fef18631a38155547b606d386c87c27aec1185d4c",
-        592422,
+        "50f918ff3e2bffc7ac65deb490046ebd746da0938313fd5bcb4d0a0a71a1cc3c",
+        592414,
     ),
     "shapes-mask-rcnn-hard": (
         "cb50dfc76ead3fd6e12a265bb49a66402576dfdc8f74d9f8383a128182302ab2",
@@ -173,8 +173,9 @@ FPN: dict[str, Any] = {
     "sample": {"image": "shapes.png"},
     "groups": {
         **_INPUT,
-        **DETECTION_GROUPS,
+        "detections": DETECTION_GROUPS["detections"],  # with the pyramid beside it
         "pyramid": {"kinds": ["Field"], "area": "centre", "title": "Pyramid"},
+        **DETECTION_GROUPS,
         "parts": {"kinds": ["Field"], "area": "centre", "title": "Parts of the sums"},
         "switches": {"kinds": ["Matrix"], "area": "bottom", "title": "Switches"},
         "objectness": _OBJECTNESS,
