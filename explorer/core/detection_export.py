@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from explorer.coco_results import named_records, numbered
-from explorer.kinds import Artefact, Boxes, Keypoints, Masks
+from explorer.kinds import Affine, Artefact, Boxes, Keypoints, Masks
 from explorer.views import Frame
 
 GROUP = "detections"  # of artefacts; its Boxes called ``boxes`` are what a detector found
@@ -71,16 +72,23 @@ def picture_number(name: str) -> int:
 
 
 def _masks(made: Mapping[str, Artefact], count: int) -> Any:
-    """Masks (N, H, W) of the whole picture, where there is one for each box."""
+    """Masks (N, H, W) in pixels of the picture, where there is one for each box."""
     for artefact in made.values():
-        if isinstance(artefact, Masks) and len(artefact.masks) == count and _whole(artefact):
-            return np.asarray(artefact.masks) > 0.5
+        if isinstance(artefact, Masks) and len(artefact.masks) == count:
+            place = artefact.affine or Affine()
+            if (place.tx, place.ty) == (0, 0):  # else it is unknown where the picture ends
+                return _enlarged(np.asarray(artefact.masks) > 0.5, place)
     return None
 
 
-def _whole(masks: Masks) -> bool:
-    place = masks.affine
-    return place is None or (place.sx, place.sy, place.tx, place.ty) == (1, 1, 0, 0)
+def _enlarged(masks: npt.NDArray[np.bool_], place: Affine) -> npt.NDArray[np.bool_]:
+    """Masks of the whole picture at its own size; each pixel takes the cell that holds it."""
+    sides = zip(masks.shape[1:], (place.sy, place.sx), strict=True)
+    rows, columns = (
+        np.minimum(((np.arange(round(side * scale)) + 0.5) / scale).astype(np.int64), side - 1)
+        for side, scale in sides
+    )
+    return masks[:, rows[:, None], columns[None]]
 
 
 def _keypoints(made: Mapping[str, Artefact], count: int) -> list[dict[str, Any]]:

@@ -80,10 +80,18 @@ def test_masks_of_the_picture_and_points_go_with_their_boxes(tmp_path: Path) -> 
     for record, mask in zip(made, masks, strict=True):
         np.testing.assert_array_equal(rle.decode(record["segmentation"]), mask > 0.5)
     assert made[1]["keypoints"] == [6, 7, 8, 9, 10, 11]
-    zoomed = frame(0, found("cat", "dog"), Masks("detections/m", masks, affine=Affine(2, 2)))
+
+
+def test_masks_of_a_reduced_picture_are_enlarged() -> None:
+    masks = np.zeros((1, 15, 20), np.bool_)
+    masks[0, 2:9, 3:11] = True
     gathered = Detections(CATEGORIES)
-    gathered.take(zoomed)
-    assert "segmentation" not in gathered.records()[0], "not in pixels of the picture"
+    gathered.take(frame(0, found("cat"), Masks("detections/m", masks, affine=Affine(2, 3))))
+    written = rle.decode(gathered.records()[0]["segmentation"])
+    np.testing.assert_array_equal(written, masks[0].repeat(3, 0).repeat(2, 1))
+    moved = Detections(CATEGORIES)
+    moved.take(frame(0, found("cat"), Masks("detections/m", masks, affine=Affine(1, 1, 5, 0))))
+    assert "segmentation" not in moved.records()[0], "nobody knows where the picture ends"
 
 
 def test_nothing_found_is_an_empty_list_and_no_detector_writes_none(tmp_path: Path) -> None:
