@@ -121,6 +121,9 @@ def _takes(kind: str, found: str, thing: Dropped, fits: object) -> bool:
         return True  # its pictures become a clip
     if kind.startswith("text") and thing.path is None and found == "text":
         return True
+    suffix = kind.partition(".")[2]  # of "file.json": a photo is no candidate for it
+    if suffix and (thing.path is None or thing.path.suffix.lower() != f".{suffix}"):
+        return False
     return bool(fits(kind, found)) if callable(fits) else False
 
 

@@ -14,7 +14,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QApplication, QGraphicsView, QLabel, QPushButton
 
 from explorer.app.drop import Dropped, fitting, pixels_of, read_mime, wanted
-from explorer.core.registry import Row
+from explorer.core.registry import Row, table
 
 pytestmark = pytest.mark.gui
 
@@ -205,6 +205,14 @@ def test_a_file_on_a_slot_goes_to_that_slot() -> None:
     assert fitting(row, Dropped("image", Path("a.png"), slot="style")) == ["style"]
     assert fitting(row, Dropped("weights", Path("a.pt"))) == []
     assert wanted(row) == "a picture, a clip or a folder"
+
+
+def test_a_photo_is_no_candidate_for_a_slot_of_another_suffix() -> None:
+    row = table()["ssd"]
+    assert row.inputs == {"image": "image", "annotations": "file.json"}
+    assert fitting(row, Dropped("image", Path("a.JPG"))) == ["image"]
+    assert fitting(row, Dropped("pixels")) == ["image"]
+    assert fitting(row, Dropped("text", Path("a.json"))) == ["annotations"]
 
 
 def test_mime_data_gives_files_before_pictures_before_text(qapp: QApplication, photo: Path) -> None:
