@@ -78,6 +78,10 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
         "5f899933300bcacd7ff041af5fa4a6ed9a8bc7f97e82f08a7907f20cbfd106c1",
         489582,
     ),
+    "shapes-faster-rcnn-hard": (
+        "013e0d91b45a95e38a75c9a3e4412b85daaa67cc8a3b5c2585c7b429553f919d",
+        489590,
+    ),
     "shapes-mask-rcnn": (
         "50f918ff3e2bffc7ac65deb490046ebd746da0938313fd5bcb4d0a0a71a1cc3c",
         592414,
