@@ -256,7 +256,7 @@ def _origin(made: Thinned, params: DetectionParams) -> Iterator[Artefact]:
         cause_id=[-1, *(int(made.suppression.cause[r]) for r in rows)],
         cause_iou=[0.0, *(float(made.suppression.overlap[r]) for r in rows)],
         gestures={"pick": "cursor"},
-        note=f"{len(rows)} candidates overlap it by more than {CLOSE}",
+        note=f"{len(rows)} candidate{'s' * (len(rows) != 1)} overlapping it by more than {CLOSE}",
     )
     yield Text("origin/history", _history(made, i, rows, shares, params, level))
 
@@ -290,7 +290,7 @@ def _history(
         f"Level: {level}, number {int(offered.sources[i])} there",
         f"Started from: {sx:.0f} × {sy:.0f} px at {start[0]:.0f}, {start[1]:.0f}",
         f"Became: {ex:.0f} × {ey:.0f} px at {end[0]:.0f}, {end[1]:.0f} "
-        f"(centre moved by {dx / 2:+.0f}, {dy / 2:+.0f})",
+        f"(centre moved by {round(dx / 2):+d}, {round(dy / 2):+d})",
         f"Removed {len(gone)} as overlapping it by more than {params.overlap:.2f}",
     ]
     lines += [
