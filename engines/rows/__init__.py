@@ -17,7 +17,7 @@ DETECTION_GROUPS: dict[str, dict[str, Any]] = {
 # Of every engine that trains by `engines.nn.detector_training`.
 TRAINING_GROUPS: dict[str, dict[str, Any]] = {
     "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
-    "held-out": {"kinds": ["Image", "Boxes"], "area": "right", "title": "Held-out scenes"},
+    "held-out": {"kinds": ["Image", "Boxes"], "area": "bottom", "title": "Held-out scenes"},
 }
 
 # The digits that scikit-learn ships, with the split of training and test; no weights, but the
