@@ -142,12 +142,15 @@ class BoxesOverlay(Overlay):
         thin = sum(not (m.dashed or m.faint) for m in self.marks) > CROWD
         for i in sorted(range(len(rects)), key=self._height):
             self._outline(painter, rects[i], self.marks[i], selected=i == self.selected, thin=thin)
+        if self.cause is not None:
+            self._point_out(painter, rects[self.cause])
         taken: list[QRectF] = []
         for mark, rect in zip(self.marks, rects, strict=True):
             if mark.text and not mark.dashed and not mark.faint:
                 self._label(painter, rect, mark, taken)
         if self.cause is not None:
-            self._point_out(painter, rects[self.cause])
+            at = rects[self.cause].bottomLeft() + QPointF(4, -4)
+            chip(painter, at, self._words, QColor("black"), QColor("white"))
 
     def _height(self, i: int) -> tuple[bool, int, int]:
         """What is drawn later lies above: the selected box, what stays, the first."""
@@ -158,8 +161,6 @@ class BoxesOverlay(Overlay):
         for ink, style in (("black", Qt.PenStyle.SolidLine), ("white", Qt.PenStyle.DashLine)):
             painter.setPen(QPen(QColor(ink), 3, style))
             painter.drawRect(rect)
-        top = rect.bottom() - 4
-        chip(painter, QPointF(rect.left() + 4, top), self._words, QColor("black"), QColor("white"))
 
     def _outline(
         self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool, thin: bool
