@@ -71,7 +71,8 @@ class FastRCNN(nn.Module):
             x = F.relu(F.linear(x, layer.weight, layer.bias))
         head = heads.box_predictor
         logits = F.linear(x, head.cls_score.weight, head.cls_score.bias)
-        deltas = F.linear(x, head.bbox_pred.weight, head.bbox_pred.bias).unflatten(1, (-1, 4))
+        deltas = F.linear(x, head.bbox_pred.weight, head.bbox_pred.bias)
+        deltas = deltas.reshape(len(deltas), -1, 4)
         return BoxOutput(logits, deltas, pooled, boxes, (len(boxes),))
 
 

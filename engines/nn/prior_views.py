@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -101,7 +102,7 @@ def per_map(offered: Candidates, left: Candidates) -> Scores:
     before, after = (c.levels.bincount(minlength=count).tolist() for c in (offered, left))
     return Scores(
         "maps/boxes kept",
-        after,
+        np.array(after),
         [f"{n}: {a} of {b}" for n, a, b in zip(offered.level_names, after, before, strict=True)],
         probability=False,
         unit="boxes",

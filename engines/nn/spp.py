@@ -162,4 +162,5 @@ class SppDigits(nn.Module):
             with torch.no_grad():
                 noise = torch.randn(module.weight.shape, generator=generator)
                 module.weight.copy_(noise * (2.0 / fan) ** 0.5)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)

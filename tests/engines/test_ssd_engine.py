@@ -25,7 +25,8 @@ from explorer.core.tensor_files import WeightsError
 from explorer.core.weights import WeightStore
 from explorer.kinds import Artefact
 
-SCORES = {"shapes-ssd": (0.848, 0.999), "shapes-ssd-hard": (0.341, 0.690)}  # AP, AP at 0.5; SOURCES.md
+# AP, AP at 0.5; assets/SOURCES.md
+SCORES = {"shapes-ssd": (0.848, 0.999), "shapes-ssd-hard": (0.341, 0.690)}
 
 
 @pytest.fixture(scope="module")
