@@ -56,8 +56,9 @@ from explorer.api import (
     unprepare,
 )  # fmt: skip
 
-OURS, COCO, UNTRAINED = "shapes-fast-rcnn", "fasterrcnn-resnet50-fpn-coco", "shapes-untrained"
-MODELS = (OURS, COCO, UNTRAINED)
+OURS = ("shapes-fast-rcnn", "shapes-fast-rcnn-hard")
+COCO, UNTRAINED = "fasterrcnn-resnet50-fpn-coco", "shapes-untrained"
+MODELS = (*OURS, COCO, UNTRAINED)
 SEARCHED = 160  # pixels: the longest side that selective search works on
 FLOOR = 0.01  # scores below are never shown
 LEAST = 0.05  # score from which detections count when they are evaluated
@@ -75,7 +76,7 @@ class FastRcnnParams(TrainingParams, DetectionParams):
         help="a box that overlaps a better one by more than this is removed",
     )  # fmt: skip
     model: str = knob(
-        OURS, choices=MODELS, effect="build",
+        OURS[0], choices=MODELS, effect="build",
         help="shapes-… were trained here on generated scenes; …-coco are official weights of "
         "Faster R-CNN without its proposal network",
     )  # fmt: skip
@@ -139,8 +140,8 @@ class FastRcnn(Engine[FastRcnnParams]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.host.seed)
             network = small_fast(len(self.names))
-        if params.model == OURS:
-            load_state(network, self.host.weights(OURS), OURS)
+        if params.model in OURS:
+            load_state(network, self.host.weights(params.model), params.model)
         return network
 
     def run(self, inputs: Inputs, params: FastRcnnParams, memory: Any = None) -> Run:
@@ -174,7 +175,7 @@ class FastRcnn(Engine[FastRcnnParams]):
         """Train the small network from scratch, with proposals of selective search."""
         if params.model == COCO:
             raise EngineError(
-                f"model {COCO!r} is not trained here; choose one of {OURS}, {UNTRAINED}"
+                f"model {COCO!r} is not trained here; choose one of {', '.join((*OURS, UNTRAINED))}"
             )
         yield from train_fast(self, self.network, params, resume)
 

@@ -35,6 +35,15 @@ SHAPES_FAST_RCNN: dict[str, Any] = {
     },
 }
 
+SHAPES_FAST_RCNN_HARD: dict[str, Any] = {
+    **SHAPES_FAST_RCNN,
+    "name": "shapes-fast-rcnn-hard",
+    "source": "asset:weights/shapes-fast-rcnn-hard.safetensors",
+    "sha256": "9669b06fed647e87f72b6264de9b0813783e80cb7f80fbc42d7cd06a421ab9f9",
+    "size": 445944,
+    "fingerprint": {},
+}
+
 ROWS: list[dict[str, Any]] = [
     {
         "name": "sppnet",
@@ -104,6 +113,6 @@ ROWS: list[dict[str, Any]] = [
             "roi_heads.box_predictor.bbox_pred",
         ],
         "layout": "detector",
-        "weights": [SHAPES_FAST_RCNN, FASTER_RCNN_COCO],
+        "weights": [SHAPES_FAST_RCNN, SHAPES_FAST_RCNN_HARD, FASTER_RCNN_COCO],
     },
 ]

@@ -97,13 +97,15 @@ def drawn_pairs(drawn: Any) -> tuple[Any, Any]:
     return drawn.boxes, drawn.labels
 
 
-def test_the_file_scores_what_it_says() -> None:
+@pytest.mark.parametrize(("suffix", "half", "tight"), [("", 0.95, 0.85), ("-hard", 0.55, 0.35)])
+def test_the_files_score_what_they_say(suffix: str, half: float, tight: float) -> None:
+    """Of all 300 scenes: 1.000 and 0.975; hard 0.653 and 0.463."""
     torch.set_num_threads(1)
     network = small_fast()
-    network.load_state_dict(load_file(FILE))
-    told = measure(detector(network.eval(), Proposer()), hard=False, count=60)
-    assert told.at(0.5) >= 0.95
-    assert told.at(0.75) >= 0.8
+    network.load_state_dict(load_file(FILE.with_stem(FILE.stem + suffix)))
+    told = measure(detector(network.eval(), Proposer()), hard=bool(suffix), count=50)
+    assert told.at(0.5) >= half
+    assert told.at(0.75) >= tight
 
 
 def test_the_network_looks_once_and_boxes_fit_the_scene(session: Session) -> None:
