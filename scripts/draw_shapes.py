@@ -1,6 +1,6 @@
 """Draw the sample scenes of the small detectors into assets/: pictures and their annotations.
 
-    python -m tools.draw_shapes
+    python -m scripts.draw_shapes
 
 The scenes are held-out ones, with fixed seeds: the same files come out each time.
 """

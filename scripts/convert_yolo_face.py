@@ -1,7 +1,7 @@
 """Convert the tiny face detector of face-api 1.7.15 to safetensors, in its eight bits.
 
     npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz
-    python tools/convert_yolo_face.py package/model assets/weights/yolo-v2-face.safetensors
+    python scripts/convert_yolo_face.py package/model assets/weights/yolo-v2-face.safetensors
 
 Every number of the published file stays what it is: the bytes are moved, not rounded again.
 `engines.nn.readers.eight_bits` reads what this writes.

