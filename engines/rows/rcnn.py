@@ -221,9 +221,9 @@ MASK_RCNN: dict[str, Any] = {
             "area": "centre",
             "title": "Maps of all classes",
         },
-        "pasted": {"kinds": ["Field", "Masks"], "area": "right", "title": "Pasted mask"},
-        "roi": _ROI_GROUP,
         **_detections("Masks"),
+        "roi": _ROI_GROUP,
+        "pasted": {"kinds": ["Field", "Masks"], "area": "bottom", "title": "Pasted mask"},
         **TRAINING_GROUPS,
     },
     "points": [
@@ -251,8 +251,8 @@ KEYPOINT_RCNN: dict[str, Any] = {
             "area": "centre",
             "title": "Maps of the points",
         },
-        "roi": _ROI_GROUP,
         **_detections("Keypoints"),
+        "roi": {**_ROI_GROUP, "area": "bottom"},
         **TRAINING_GROUPS,
     },
     "points": [
