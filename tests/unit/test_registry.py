@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from engines import CATALOG
 from explorer.cli import main
 from explorer.core import registry
 from explorer.core.registry import GROUP, EngineUnavailable, Row, UnknownEngine, find, load, table
 
 BUILT_IN = EntryPoint("layerscope", "engines:CATALOG", GROUP)
-NAMES = ["classify", "vgg", "resnet", "style", "fast-weights", "dcgan"]
+NAMES = [row["name"] for row in CATALOG]
 ROW = {"name": "depth", "engine": "other.net:Depth", "title": "Depth", "family": "Other"}
 
 Plugin = Callable[[str, str], EntryPoint]
