@@ -264,8 +264,8 @@ CATALOG = [
         "family": "Style",
         "paper": "Gatys, Ecker, Bethge: A Neural Algorithm of Artistic Style, 2015",
         "summary": "Drop a photo and a painting, and move the weights while the canvas changes.",
-        "inputs": {"content": "image", "style": "image"},
-        "sample": {"content": "astronaut.png", "style": "brushwork.jpg"},
+        "inputs": {"content": "image", "style": "image", "second": "image"},
+        "sample": {"content": "astronaut.png", "style": "brushwork.jpg", "second": "flower.jpg"},
         "groups": {
             "pictures": {"kinds": ["Image", "Field"], "area": "centre", "title": "Pictures"},
             "gram": {"kinds": ["Matrix"], "area": "centre", "title": "Gram matrices"},

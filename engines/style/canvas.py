@@ -61,6 +61,15 @@ class Descent:
         self._follow(knobs)
         self.grams = self._evaluate(knobs).grams
 
+    def move(self, objective: Callable[[Tensor, Settings], Evaluation], canvas: Tensor) -> None:
+        """Go on with another loss from another canvas, whose size may differ.
+
+        The history goes on; the optimiser begins anew, as its memory has the old shape.
+        """
+        self._objective = objective
+        self.canvas = canvas.detach().requires_grad_(True)
+        self._key = ()
+
     def step(self, knobs: Settings) -> None:
         """One iteration; a changed objective gets a new optimiser, as old curvature misleads it."""
         self._follow(knobs)
@@ -84,7 +93,7 @@ class Descent:
     def _follow(self, knobs: Settings) -> None:
         key = (
             knobs.content, knobs.style, knobs.layers, knobs.content_block, knobs.style_block,
-            knobs.smooth, knobs.reconstruct, knobs.optimiser,
+            knobs.smooth, knobs.reconstruct, knobs.optimiser, knobs.share, knobs.mask,
         )  # fmt: skip
         if key != self._key:
             self._key, self._seen = key, []

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.loading import load_state
-from engines.nn.optical_flow import flow_back, moved_along
 from engines.nn.taps import Tapped, convention, feed
 from engines.nn.vgg import VGG
-from engines.style.canvas import Descent
 from engines.style.grams import GramViews
 from engines.style.objective import Extract, Objective
+from engines.style.painting import Before, Level, Painting
 from engines.style.params import StyleParams
-from engines.style.pictures import Pictures, compared
+from engines.style.pictures import Pictures
+from engines.style.pooling import choose_pooling, with_pools
 from engines.style.reconstruction import TILE, Tiles
 from explorer.api import (
     Affine,
@@ -40,8 +39,7 @@ from explorer.api import (
     prepare,
 )  # fmt: skip
 
-FOLLOWS = "begun from the frame before, moved along the optical flow"
-SMALLEST_FLOW = 16  # px a side, below which there is no flow to speak of
+SECOND = "second"  # slot of another style
 _ABOUT = {
     "vgg16-hed": "VGG-16 convolutions of the edge network HED",
     "vgg16": "VGG-16, ImageNet",
@@ -61,14 +59,14 @@ class Gatys(Engine[StyleParams]):
 
     def build(self, params: StyleParams) -> nn.Module:
         """Load the features, frozen."""
-        self._weights = self._choose(params.features)
+        self._weights, self._auto = self._choose(params.features), params.features == "auto"
         tensors = self.host.weights(self._weights)
         network: nn.Module
         if self._weights == "efficientnet-lite0":
             network = EfficientNetLite0()
         else:
-            pool = "max" if params.pooling == "max" else "average"
-            network = VGG(19 if self._weights == "vgg19" else 16, head=False, pool=pool)  # type: ignore[arg-type]
+            network = VGG(19 if self._weights == "vgg19" else 16, head=False)
+            with_pools(network.features)
             tensors = {k: v for k, v in tensors.items() if k.startswith("features.")}
         load_state(network, tensors, self._weights)
         return Tapped(network).requires_grad_(False)
@@ -84,69 +82,71 @@ class Gatys(Engine[StyleParams]):
 
         On a clip ``memory`` is the frame before with its canvas, from which this one goes on.
         """
-        each = params.reconstruct == "each layer"
-        content, affine = self._pixels(inputs["content"], TILE if each else params.size)
-        style, _ = self._pixels(inputs["style"], TILE if each else params.size)
-        pictures = Pictures(self._about(params), affine)
-        objective = Objective(self._features(affine), self.network.taps, content, style)
-        params = yield pictures.image("content", content)
-        params = yield pictures.image("style", style)
-        if each:
-            yield from self._each_layer(objective, pictures, affine, content, params)
+        make = partial(self._level, inputs)
+        if params.reconstruct == "each layer":
+            yield from self._each_layer(make, params)
             return None
+        content, _ = self._pixels(inputs["content"], params.size)
         follows = isinstance(memory, Before) and memory.canvas.shape == content.shape
-        canvas = (
-            carried(memory, content) if follows
-            else start(content, params, self.noise(content, params))
+        painting = Painting(
+            make, self.network.taps, self.noise, params, memory if follows else None
         )  # fmt: skip
-        descent = Descent(objective, canvas)
-        descent.look(params)
-        grams = GramViews(objective.grams, objective.content_grams)
-        pictures = pictures.saying(FOLLOWS if follows else "")
-        words = compared(self.network.taps, params)
-        params = yield pictures.image("canvas", descent.canvas, 0, words)
-        for artefact in grams.shown(descent.grams, params.units, 0):
-            params = yield artefact
+        params = yield from painting.shown(params, 0)
         params = yield EndOfStep()
         step = 0
         while step < params.steps:
             step += 1
-            descent.step(params)
-            if not descent.finite:
+            painting.step(params, step)
+            if not painting.descent.finite:
                 raise EngineError("the loss is no longer finite; lower the rate or the weights")
             self.host.progress(f"step {step} of {params.steps}", step / params.steps)
             if step % params.show_every == 0 or step == params.steps:
-                words = compared(self.network.taps, params)
-                params = yield pictures.image("canvas", descent.canvas, step, words)
-                for artefact in shown(descent, objective, grams, affine, params, step):
-                    params = yield artefact
+                params = yield from painting.shown(params, step)
                 if step < params.steps:
                     params = yield EndOfStep()
-        return Outcome(memory=Before(content, descent.canvas.detach()))
+        return Outcome(memory=Before(painting.level.content, painting.descent.canvas.detach()))
 
-    def _each_layer(
-        self, objective: Objective, pictures: Pictures, affine: Affine, content: Tensor,
-        params: StyleParams,
-    ) -> Run:  # fmt: skip
+    def _each_layer(self, make: Callable[[int, str], Level], params: StyleParams) -> Run:
         """Content layers and sets of style layers, each rebuilt from the same noise."""
-        noise = self.noise(content, params)
-        tiles = Tiles(self._features(affine), self.network.taps, objective, noise)
-        grams = GramViews(objective.grams, objective.content_grams)
+        level = make(TILE, params.pooling)
+        features = self._features(level.pictures.affine)
+        params = yield level.pictures.image("content", level.content)
+        params = yield level.pictures.image("style", level.style)
+        noise = self.noise(level.content, params)
+        tiles = Tiles(features, self.network.taps, level.objective, noise)
+        grams = GramViews(level.objective.grams, level.objective.content_grams)
         tiles.look(params)
-        for artefact in (*tiles.pictures(pictures, 0), *grams.shown(tiles.grams, params.units, 0)):
+        shown = grams.shown(tiles.grams, params.units, 0)
+        for artefact in (*tiles.pictures(level.pictures, 0), *shown):
             params = yield artefact
         params = yield EndOfStep()
         step = 0
         while step < params.steps:
             step += 1
+            if params.pooling != level.pooling:
+                level = make(TILE, params.pooling)
+                tiles.aim(features, self.network.taps, level.objective)
+                grams = GramViews(level.objective.grams, level.objective.content_grams)
             tiles.step(params, self.host, step)
             if step % params.show_every == 0 or step == params.steps:
-                matrices = grams.shown(tiles.grams, params.units, step)
-                for artefact in (*tiles.pictures(pictures, step), *tiles.curve(step), *matrices):
+                shown = grams.shown(tiles.grams, params.units, step)
+                for artefact in (*tiles.pictures(level.pictures, step), *tiles.curve(step), *shown):
                     params = yield artefact
                 if step < params.steps:
                     params = yield EndOfStep()
         return None
+
+    def _level(self, inputs: Inputs, side: int, pooling: str) -> Level:
+        """Pictures, targets and pools of one short side in pixels and one kind of pooling."""
+        choose_pooling(self.network, pooling)
+        content, affine = self._pixels(inputs["content"], side)
+        style, _ = self._pixels(inputs["style"], side)
+        second = self._pixels(inputs[SECOND], side)[0] if SECOND in inputs else None
+        objective = Objective(
+            self._features(affine), self.network.taps, content, style, second, affine
+        )  # fmt: skip
+        pictures = Pictures(self._about(), affine)
+        return Level(side, pooling, content, style, second, objective, pictures)
 
     def _features(self, affine: Affine) -> Extract:
         how = convention(self._weights)
@@ -166,51 +166,8 @@ class Gatys(Engine[StyleParams]):
         generator = torch.Generator().manual_seed(params.seed)
         return torch.rand(content.shape, generator=generator).to(content.device)
 
-    def _about(self, params: StyleParams) -> str:
-        chosen = " (auto)" if params.features == "auto" else ""
-        text = f"features{chosen}: {_ABOUT[self._weights]}"
-        if params.features == "auto" and self._weights == "efficientnet-lite0":
+    def _about(self) -> str:
+        text = f"features{' (auto)' if self._auto else ''}: {_ABOUT[self._weights]}"
+        if self._auto and self._weights == "efficientnet-lite0":
             text += "; better with VGG: layerscope weights fetch vgg16-hed"
         return text
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """A clip's frame and what was painted of it, both (1, 3, H, W)."""
-
-    content: Tensor
-    canvas: Tensor
-
-
-def carried(before: Before, content: Tensor) -> Tensor:
-    """The canvas of the frame before, moved along with the pixels of the photo."""
-    if min(content.shape[2:]) < SMALLEST_FLOW or torch.equal(before.content, content):
-        return before.canvas.clone()
-    moved = moved_along(before.canvas, flow_back(content, before.content))
-    return moved.clone(memory_format=torch.contiguous_format)
-
-
-def start(content: Tensor, params: StyleParams, noise: Tensor) -> Tensor:
-    """The first canvas, contiguous (L-BFGS fails on a permuted one) and apart from the content."""
-    if params.start == "content":
-        return content.clone(memory_format=torch.contiguous_format)
-    return noise if params.start == "noise" else 0.5 * (content + noise)
-
-
-def shown(
-    descent: Descent, objective: Objective, grams: GramViews, affine: Affine, params: StyleParams,
-    step: int,
-) -> Iterator[Artefact]:  # fmt: skip
-    """What a step shows beside the canvas."""
-    gradient = descent.gradient.norm(dim=1)[0]
-    yield Field(
-        "pictures/gradient", gradient.cpu().numpy(), affine=affine, step=step,
-        note="where the loss pulls at the canvas",
-    )  # fmt: skip
-    yield from grams.shown(descent.grams, params.units, step)
-    steps = np.arange(1, step + 1)
-    names, values = descent.history()
-    yield Curve(
-        "loss/terms", steps, values, series=names, log=True, step=step, note=objective.constants()
-    )
-    yield Curve("loss/gradient norm", steps, np.array(descent.norms), log=True, step=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,9 @@ from engines.nn.taps import Taps
 from engines.style.params import StyleParams
 from explorer.api import Affine, Image
 
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
+NOT_PLACED = ("style", "second style")  # lie over no pixel of the photo
+
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
@@ -21,10 +25,11 @@ class Pictures:
     affine: Affine
 
     def image(self, item: str, pixels: Tensor, step: int = 0, words: str = "") -> Image:
-        """Pixels (1, 3, H, W) in [0, 1], clamped for display only."""
+        """Pixels (1, 3, H, W) in [0, 1], clamped for display only; the content takes a mask."""
+        gestures: Mapping[Any, str] = {"paint": "mask"} if item == "content" else {}
         return Image(
-            f"pictures/{item}", to_bytes(pixels)[0], step=step,
-            affine=None if item == "style" else self.affine, note=self.note(words),
+            f"pictures/{item}", to_bytes(pixels)[0], step=step, gestures=gestures,
+            affine=None if item in NOT_PLACED else self.affine, note=self.note(words),
         )  # fmt: skip
 
     def tiles(self, item: str, pixels: Tensor, labels: list[str], step: int, words: str) -> Image:
@@ -46,6 +51,16 @@ def to_bytes(pixels: Tensor) -> Any:
     """(N, H, W, 3) uint8 of (N, 3, H, W) in [0, 1]."""
     shown = (pixels.detach().clamp(0, 1) * 255).round().to(torch.uint8)
     return shown.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def in_colours_of(canvas: Tensor, photo: Tensor) -> Tensor:
+    """The canvas's luminance with the photo's Cb and Cr, both (1, 3, H, W) in [0, 1].
+
+    Cb and Cr are B - Y and R - Y up to factors: they stay when R, G and B grow by the same.
+    """
+    weights = canvas.new_tensor(LUMA).view(1, 3, 1, 1)
+    difference = (canvas.detach().clamp(0, 1) - photo) * weights
+    return photo + difference.sum(1, keepdim=True)
 
 
 def compared(taps: Taps, params: StyleParams) -> str:

@@ -57,17 +57,15 @@ class Tiles:
     """A descent for each content layer, then for each set of style layers; all independent."""
 
     def __init__(self, extract: Extract, taps: Taps, objective: Objective, noise: Tensor) -> None:
-        parts = [
-            Part(extract, {name: objective.contents[name]}, style=False) for name in taps.content
-        ]
-        parts += [
-            Part(extract, {n: objective.grams[n] for n in taps.style[:depth]}, style=True)
-            for depth in range(1, len(taps.style) + 1)
-        ]
-        self.descents = [Descent(part, noise.clone()) for part in parts]
+        self.descents = [Descent(part, noise.clone()) for part in parts(extract, taps, objective)]
         self._count = len(taps.content)
         self.content_labels = list(taps.content)
         self.style_labels = [upto(taps.style, d) for d in range(1, len(taps.style) + 1)]
+
+    def aim(self, extract: Extract, taps: Taps, objective: Objective) -> None:
+        """Go on towards other targets, from where each tile is."""
+        for descent, part in zip(self.descents, parts(extract, taps, objective), strict=True):
+            descent.move(part, descent.canvas)
 
     def look(self, params: StyleParams) -> None:
         """Evaluate the canvas whose Gram matrices are shown, without moving it."""
@@ -114,3 +112,15 @@ class Tiles:
             )
             for item, labels, values in rows
         ]  # fmt: skip
+
+
+def parts(extract: Extract, taps: Taps, objective: Objective) -> list[Part]:
+    """The loss of every tile: content layers, then sets of style layers."""
+    contents = [
+        Part(extract, {name: objective.contents[name]}, style=False) for name in taps.content
+    ]
+    styles = [
+        Part(extract, {n: objective.grams[n] for n in taps.style[:depth]}, style=True)
+        for depth in range(1, len(taps.style) + 1)
+    ]
+    return contents + styles

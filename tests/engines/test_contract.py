@@ -277,8 +277,10 @@ def candidates(knob: knobs.Knob, now: Any, engine: str = "") -> list[Any]:
         return [not now]
     if knob.kind == "text":
         return [WORDS.get((engine, knob.name), "nothing of this name")]
-    if knob.kind in ("points", "mask"):
+    if knob.kind == "points":
         return [((0.0, 1.0),), ((1.0, 0.0),)]
+    if knob.kind == "mask":
+        return [((120.0, 90.0, 80.0, 1.0),)]
     if knob.kind == "point":
         return [(60.0, 40.0), (120.0, 90.0), (32.0, 50.0)]
     if knob.kind == "box":

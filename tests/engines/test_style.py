@@ -25,8 +25,10 @@ from engines.nn.gram import (
 from engines.nn.taps import Tapped, Taps, extract, feed, taps
 from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
-from engines.style.gatys import Before, Gatys, StyleParams, carried, start
+from engines.style.gatys import Gatys
 from engines.style.objective import Objective
+from engines.style.painting import Before, carried, start
+from engines.style.params import StyleParams
 from explorer.api import Cancelled, Curve, EndOfStep, ImageInput, Matrix, Preprocess, gram, prepare
 from explorer.core import registry
 from explorer.core.session import Session
@@ -661,13 +663,13 @@ def test_a_checkpoint_with_a_head_serves_too() -> None:
 def test_the_first_canvas() -> None:
     content, noise = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     means = {
-        kind: float(start(content, replace(SMALL, start=kind), noise).mean())
+        kind: float(start(content, replace(SMALL, start=kind), lambda *_: noise).mean())
         for kind in ("content", "noise", "blend")
     }
     assert means == {"content": 0.0, "noise": 1.0, "blend": 0.5}
-    assert start(content, SMALL, noise) is not content
+    assert start(content, SMALL, lambda *_: noise) is not content
     permuted = torch.rand(1, 4, 5, 3).permute(0, 3, 1, 2)
-    assert start(permuted, SMALL, noise).is_contiguous()
+    assert start(permuted, SMALL, lambda *_: noise).is_contiguous()
 
 
 def test_the_seed_decides_the_noise() -> None:
