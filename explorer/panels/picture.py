@@ -97,7 +97,7 @@ class PicturePanel(Panel):
         self._show_painted()
 
     def _show_painted(self) -> None:
-        self.painted.show_dabs(self._knobs.get(self._knob("paint") or "") or ())
+        self.painted.show_dabs(self._knobs.get(self._brush()[0]) or ())
 
     def show_cursor(self, input_xy: XY | None) -> None:
         """Show the linked cursor at an input position."""
@@ -148,6 +148,15 @@ class PicturePanel(Panel):
         gestures = self.artefact.gestures if self.artefact is not None else {}
         return {str(k): v for k, v in gestures.items()}.get(gesture)
 
+    def _brush(self) -> tuple[str, float, float]:
+        """Knob of the gesture ``paint`` ("" is none), value and radius in input px of a dab.
+
+        The gesture may be ``knob=value`` or ``knob=value,radius`` where these are not the usual.
+        """
+        knob, _, rest = (self._knob("paint") or "").partition("=")
+        value, _, radius = rest.partition(",")
+        return knob, float(value or 1.0), float(radius or self.brush_radius)
+
     def _on_hover(self, at: XY | None) -> None:
         self.probed.emit(None if at is None else self.probe(*at))
 
@@ -163,8 +172,9 @@ class PicturePanel(Panel):
                 self.gestured.emit((knob, corners))
         if knob := self._knob("drag"):
             self.gestured.emit((knob, (x2, y2)))
-        if knob := self._knob("paint"):
-            dabs = (*self.painted.dabs, (x2, y2, self.brush_radius, 1.0))
+        knob, value, radius = self._brush()
+        if knob:
+            dabs = (*self.painted.dabs, (x2, y2, radius, value))
             self.show_knob(knob, dabs)
             self.gestured.emit((knob, dabs))
 

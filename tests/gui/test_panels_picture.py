@@ -149,6 +149,21 @@ def test_gestures_set_their_knobs_in_input_pixels(qtbot: Any) -> None:
     assert dabs[-1][:2] == pytest.approx((30, 10), abs=0.5)
 
 
+def test_a_brush_may_have_a_value_and_a_radius_of_its_own(qtbot: Any) -> None:
+    panel = shown(qtbot, ImagePanel())
+    values: list[tuple[str, Any]] = []
+    panel.gestured.connect(values.append)
+    image = np.zeros((50, 80, 3), np.uint8)
+    panel.show_artefact(Image("input/map", image, gestures={"paint": "mask=2,3.5"}))
+    drag(qtbot, panel, (10, 10), (30, 10))
+    panel.show_artefact(Image("input/map", image, gestures={"paint": "mask=0,6"}))
+    drag(qtbot, panel, (30, 30), (50, 30))
+    assert {knob for knob, _ in values} == {"mask"}
+    dabs = values[-1][1]
+    assert {(radius, value) for _, _, radius, value in dabs} == {(3.5, 2.0), (6.0, 0.0)}
+    assert dabs[0][2:] == (3.5, 2.0), "the first stroke stays"
+
+
 def test_an_undone_stroke_is_gone_and_stays_gone(qtbot: Any) -> None:
     group = GroupPanel()
     qtbot.addWidget(group)
