@@ -56,3 +56,9 @@ def nearest_pose(
         mean = np.where(count > 0, np.where(both, away, 0).sum(1) / np.maximum(count, 1), np.inf)
         nearest[n], distance[n] = int(mean.argmin()), float(mean.min())
     return nearest, distance
+
+
+def restlessness(clip: Bytes) -> Floats:
+    """Mean absolute difference of each frame (T, H, W, 3) to the one before, of 1: (T - 1,)."""
+    away = np.abs(np.diff(clip.astype(np.float64), axis=0)) / 255
+    return np.asarray(away.mean((1, 2, 3)))
