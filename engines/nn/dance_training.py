@@ -41,6 +41,10 @@ class Pairs:
     y0: Tensor
     y1: Tensor
 
+    def to(self, device: torch.device) -> Pairs:
+        """The same on a device."""
+        return Pairs(*(part.to(device) for part in (self.x0, self.x1, self.y0, self.y1)))
+
 
 def generator(width: int = 16, blocks: int = 3) -> GlobalGenerator:
     """From a stick figure and the frame before (6 channels) to a frame."""
@@ -54,7 +58,8 @@ def discriminator(width: int = 16, scales: int = 2) -> MultiscaleDiscriminator:
 
 def signed(frames: Bytes) -> Tensor:
     """Frames (T, H, W, 3) as (T, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    values = torch.from_numpy(frames.astype(np.float32))  # a copy: frames may be read-only
+    return values.permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def two_frames(network: nn.Module, x0: Tensor, x1: Tensor, *, feedback: bool) -> Tensor:
