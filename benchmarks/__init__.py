@@ -20,4 +20,5 @@ NAMES = {
     "nms": "benchmarks.nms",
     "roi-align": "benchmarks.roi_align",
     "detectors": "benchmarks.detectors",
+    "gatys": "benchmarks.gatys",
 }

@@ -100,7 +100,8 @@ def test_list_as_json_has_a_record_for_each_engine(capsys: pytest.CaptureFixture
     assert isinstance(records, list)
     by_name = {record["name"]: record for record in records}
     assert set(ENGINES) <= set(by_name)
-    assert by_name["style"]["inputs"] == {"content": "image", "style": "image"}
+    slots = {"content": "image", "style": "image", "second": "image"}
+    assert by_name["style"]["inputs"] == slots
     assert by_name["classify"]["weights"] == {"efficientnet-lite0": "present"}
     assert by_name["vgg"]["weights"]["vgg19"] == "missing"
     assert not any(record["problem"] for record in records)
@@ -217,7 +218,8 @@ def test_slots_by_name_and_by_order_are_the_same(run: Run) -> None:
         into="named",
     )  # fmt: skip
     ordered = run("style", *small, photo("coffee.png"), photo("temple.jpg"), into="ordered")
-    assert named["input_names"] == {"style": "temple.jpg", "content": "coffee.png"}
+    names = {"style": "temple.jpg", "content": "coffee.png", "second": "flower.jpg"}
+    assert named["input_names"] == names
     assert named["inputs"] == ordered["inputs"]
     assert same(every_array(named), every_array(ordered))
 

@@ -210,7 +210,7 @@ def test_an_ordinary_install_finds_assets_and_engines(wheel: Path, tmp_path: Pat
     assert Path(found["engines"]).is_relative_to(target)
     assert found["problems"] == []
     assert found["names"][:2] == ["classify", "vgg"]
-    assert found["samples"]["style"] == ["content", "style"]
+    assert found["samples"]["style"] == ["content", "style", "second"]
     assert found["lost"] == []
 
 
