@@ -28,6 +28,21 @@ MOVENET = {
     "fingerprint": {"prior": (48, 48), "heads.heat.1.weight": (17, 96, 1, 1)},
 }
 
+SHAPES_PIX2PIXHD = {
+    "name": "shapes-pix2pixhd",
+    "source": "asset:weights/shapes-pix2pixhd.safetensors",
+    "sha256": "0e8bb4e2b29b45850c362f0c56fc91b6087320f1d6289033e4de9924ed1e98c1",
+    "size": 2574242,
+    "licence": "MIT",
+    "data": "",
+    "provenance": "trained here",
+    "reader": "",
+    "fingerprint": {
+        "generator.model.1.weight": (16, 4, 7, 7),
+        "discriminator.scale1_layer0.0.weight": (12, 7, 4, 4),
+    },
+}
+
 ROWS: list[dict[str, Any]] = [
     {
         "name": "posenet",
@@ -90,5 +105,46 @@ ROWS: list[dict[str, Any]] = [
         ],
         "layout": "detector",
         "weights": [MOVENET],
+    },
+    {
+        "name": "pix2pixhd",
+        "engine": "engines.motion.pix2pixhd:Pix2PixHD",
+        "title": "pix2pixHD",
+        "family": "Motion",
+        "paper": "Wang et al.: High-Resolution Image Synthesis with Conditional GANs, 2018",
+        "summary": "Choose a class and paint on the label map: the picture follows at once.",
+        "inputs": {},
+        "sample": {},
+        "groups": {
+            "painting": {"kinds": ["Image"], "area": "centre", "title": "Painting"},
+            "input": {"kinds": ["Image"], "area": "right", "title": "Truth"},
+            "critic": {"kinds": ["Field"], "area": "bottom", "title": "Discriminators"},
+            "matching": {"kinds": ["Matrix"], "area": "bottom", "title": "Feature matching"},
+            "range": {
+                "kinds": ["Scores", "Histogram"],
+                "area": "bottom",
+                "title": "Saturation",
+            },
+            "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
+            "held-out": {"kinds": ["Image"], "area": "bottom", "title": "Held-out scenes"},
+        },
+        "points": [
+            "generator.model.3",
+            "generator.model.6",
+            "generator.model.9",
+            "generator.model.12",
+            "generator.model.13",
+            "generator.model.14",
+            "generator.model.15",
+            "generator.model.18",
+            "generator.model.21",
+            "generator.model.24",
+            "generator.model.27",
+            "discriminator.scale1_layer0",
+            "discriminator.scale1_layer3",
+            "discriminator.scale0_layer3",
+        ],
+        "layout": "units",
+        "weights": [SHAPES_PIX2PIXHD],
     },
 ]
