@@ -1,0 +1,193 @@
+"""Motion transfer on rendered dancers, run and trained in a session as a window would."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engines.motion.dance_views import filled, usual_distance, warning_curve
+from engines.nn.dance_clips import drive, training_clip
+from explorer import params as knobs
+from explorer.core.registry import load, parse
+from explorer.core.session import Session
+from explorer.kinds import Artefact
+
+ROW = parse(
+    {
+        "name": "dance",
+        "engine": "engines.motion.dance:Dance",
+        "title": "Everybody Dance Now",
+        "family": "Motion",
+        "paper": "Chan, Ginosar, Zhou, Efros: Everybody Dance Now, 2019",
+        "summary": "Train, then let the rendered dancer copy another's motion.",
+        "groups": {
+            "frames": {"kinds": ["Image", "Keypoints"], "area": "centre"},
+            "memory": {"kinds": ["Image"], "area": "right"},
+            "normalisation": {"kinds": ["Curve"], "area": "bottom"},
+            "quality": {"kinds": ["Curve"], "area": "bottom"},
+            "training": {"kinds": ["Curve"], "area": "bottom"},
+            "held-out": {"kinds": ["Image"], "area": "centre"},
+        },
+        "points": ["model.19", "model.10"],
+    },
+    "tests",
+)
+
+
+@pytest.fixture(scope="module")
+def session() -> Any:
+    torch.set_num_threads(1)
+    made = Session(ROW, device="cpu", seed=3, params={"frames": 3})
+    made.open()
+    yield made
+    made.close()
+
+
+def shown(session: Session, **values: Any) -> list[Artefact]:
+    session.set_params({"frames": 3, **values})
+    found = [a for frame in session.run({}) for a in frame.artefacts]
+    session.set_params(knobs.as_dict(load(ROW).Params()) | {"frames": 3})
+    return found
+
+
+def last(made: list[Artefact], name: str) -> Any:
+    return [a for a in made if a.name == name][-1]
+
+
+def test_a_row_of_five_a_frame_and_curves_at_the_end(session: Session) -> None:
+    made = shown(session)
+    frames = [a for a in made if a.name.startswith("frames/")]
+    assert [a.step for a in frames] == [t for t in range(3) for _ in range(6)]
+    truth = drive("other dancer").truth.frames
+    pictures = [a.image for a in made if a.name == "frames/5 true"]
+    np.testing.assert_array_equal(np.stack(pictures), truth[:3])
+    quality = last(made, "quality/PSNR")
+    assert quality.series == ("generated", "mean frame", "last frame", "nearest pose")
+    assert last(made, "normalisation/scale").y.shape == (300,)
+    assert all(np.isfinite(x).all() for a in made for x in a.arrays().values())
+    assert last(made, "frames/4 generated").note == "untrained"
+
+
+def test_normalised_toes_run_along_the_targets_floor(session: Session) -> None:
+    rows = last(shown(session), "normalisation/toe row")
+    source, normalised, _ = rows.y
+    assert normalised.max() == pytest.approx(rows.marks["closest, target"], abs=1e-3)
+    assert source.max() == pytest.approx(rows.marks["closest, source"], abs=1e-3)
+    raw = last(shown(session, normalise=False), "normalisation/toe row")
+    np.testing.assert_allclose(raw.y[1], raw.y[0], atol=1e-4)
+
+
+def test_the_frame_before_is_what_was_generated(session: Session) -> None:
+    made = shown(session)
+    generated = [a.image for a in made if a.name == "frames/4 generated"]
+    before = [a.image for a in made if a.name == "memory/frame before"]
+    np.testing.assert_array_equal(before[1], generated[0])
+    np.testing.assert_array_equal(before[2], generated[1])
+    assert (before[0] == 128).all()
+    without = shown(session, feedback=False)
+    assert all((a.image == 128).all() for a in without if a.name == "memory/frame before")
+
+
+def test_a_held_joint_moves_the_figure_and_the_frame(session: Session) -> None:
+    plain, held = shown(session), shown(session, at=(10.0, 12.0))
+    name = "frames/3 figure that drives"
+    assert last(plain, name).gestures == {"pick": "at"}
+    assert (last(plain, name).image[10:14, 8:12] == 255).all()
+    assert (last(held, name).image[11:13, 9:11] != 255).any()
+    generated = "frames/4 generated"
+    assert not np.array_equal(last(plain, generated).image, last(held, generated).image)
+    far = "quality/distance to the nearest training pose"
+    assert last(held, far).y.mean() > last(plain, far).y.mean()
+
+
+def test_every_knob_of_a_run_acts(session: Session) -> None:
+    plain = shown(session)
+    for name, value in {
+        "motion": "own skeleton", "first": 9, "size": 1.2, "lift": 3.0, "jitter": 1.0,
+        "window": "7", "thick": 2.0, "drop": "left shoulder to left elbow",
+    }.items():  # fmt: skip
+        other = shown(session, **{name: value})
+        now = [a.image for a in other if a.name == "frames/3 figure that drives"]
+        then = [a.image for a in plain if a.name == "frames/3 figure that drives"]
+        assert not np.array_equal(now, then), name
+    assert len([a for a in shown(session, frames=2) if a.name == "frames/5 true"]) == 2
+
+
+def test_far_poses_are_told_and_usual_ones_are_not() -> None:
+    poses = training_clip().poses
+    usual = usual_distance(poses, 300)
+    assert 1 < usual < 6
+    near = warning_curve(poses[:5], poses, usual, 0, 0)
+    assert near.y.max() == 0
+    assert near.note.startswith("every driving pose")
+    mirrored = poses[:5].copy()
+    mirrored[..., 1] = 64 - mirrored[..., 1]  # upside down
+    far = warning_curve(mirrored, poses, usual, 7, 0)
+    assert far.note.startswith("5 of 5 frames lie farther")
+    assert far.x.tolist() == [7, 8, 9, 10, 11]
+
+
+def test_usual_distance_by_hand() -> None:
+    clips = np.ones((60, 17, 3))
+    clips[:, :, 0] = np.repeat([0.0, 4.0, 4.0], 20)[:, None]
+    # The first clip is 4 px from both others; those two are alike.
+    assert usual_distance(clips, 20) == pytest.approx(4)
+
+
+def test_gaps_of_a_curve_are_bridged() -> None:
+    nan = np.nan
+    np.testing.assert_allclose(filled(np.array([nan, 1, nan, nan, 4, nan])), [1, 1, 2, 3, 4, 4])
+
+
+def trained(session: Session, steps: int, **given: Any) -> list[Artefact]:
+    frames = session.train({}, steps=steps, **given)
+    return [a for frame in frames for a in frame.artefacts]
+
+
+def opened(seed: int) -> Session:
+    made = Session(ROW, device="cpu", seed=seed, params={"batch": 1, "frames": 2})
+    made.open()
+    return made
+
+
+def test_training_shows_its_course_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.nn.dance_learning.HELD", 6)
+    one = opened(3)
+    made = trained(one, 3)
+    losses = last(made, "training/loss")
+    assert losses.series == ("adversarial", "feature matching", "L1", "D real", "D made")
+    assert losses.y.shape == (5, 3)
+    assert last(made, "held-out/figure, generated, true").image.shape == (3 * 64, 6 * 64, 3)
+    assert last(made, "training/PSNR").y.shape == (1,)
+    assert one.engine.provenance == "trained here, 3 steps"
+    assert last(shown_by(one), "frames/4 generated").note == "trained here, 3 steps"
+    whole = one.network.state_dict()
+
+    half, again = opened(3), opened(8)
+    out = tmp_path / "half.safetensors"
+    trained(half, 1, out=out)
+    trained(again, 2, resume=out)  # two more
+    for name, value in again.network.state_dict().items():
+        torch.testing.assert_close(value, whole[name], rtol=0, atol=0)
+    for session in (one, half, again):
+        session.close()
+
+
+def shown_by(session: Session) -> list[Artefact]:
+    return [a for frame in session.run({}) for a in frame.artefacts]
+
+
+def test_nothing_that_is_measured_was_trained_on() -> None:
+    training = {frame.tobytes() for frame in training_clip().frames}
+    for name in ("other dancer", "own skeleton"):
+        assert not training & {frame.tobytes() for frame in drive(name).truth.frames}
+    with pytest.raises(ValueError, match="the drive is"):
+        drive("nobody")
+    assert dataclasses.is_dataclass(load(ROW).Params)
