@@ -44,6 +44,8 @@ SHOTS: dict[str, str] = {
     "ssd-face": "--engine ssd-face --size 1600x1000",
     "posenet": "--engine posenet --set joint='right elbow' --size 1600x1000",
     "movenet": "{assets}/astronaut.png --engine movenet --size 1600x1000",
+    "pix2pixhd": "--engine pix2pixhd --set 'painted=12,14,5,1;18,16,5,1;24,20,5,1' "
+    "--capture generator.model.24 --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "sppnet": "--engine sppnet --size 1600x1000",

@@ -15,9 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from engines.nn.label2city import NAME as CITY_WEIGHTS
+from engines.nn.label2city import SIDE as CITY_SIDE
+from engines.nn.label2city import City, city_input, enhancer
 from engines.nn.loading import load_state
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pix2pixhd import GlobalGenerator, ResidualBlock, feature_matching
+from engines.nn.pix2pixhd import (
+    GlobalGenerator,
+    LocalEnhancer,
+    ResidualBlock,
+    feature_matching,
+)
 from engines.nn.pix2pixhd_training import BLOCKS, SCALES, Pair, train
 from engines.nn.shaded_shapes import (
     CLASSES,
@@ -28,13 +36,14 @@ from engines.nn.shaded_shapes import (
     render,
     to_tanh,
 )
-from engines.nn.shapes import HELD_OUT
+from engines.nn.shapes import HELD_OUT, SIDE
 from explorer.api import (
     Affine,
     Artefact,
     Checkpoint,
     Curve,
     Engine,
+    EngineError,
     Field,
     Histogram,
     Image,
@@ -73,8 +82,8 @@ class Pix2PixHDParams:
         0.0, low=0, high=2, step=0.05, help="standard deviation of noise on the one-hot map"
     )
     weights: str = knob(
-        "trained here", choices=("trained here", "random"), effect="build",
-        help="random weights have learnt nothing",
+        "trained here", choices=("trained here", "random", CITY_WEIGHTS), effect="build",
+        help="random: nothing learnt; label2city: the authors' street scenes, from your own file",
     )  # fmt: skip
     rate: float = knob(
         5e-4, low=1e-6, high=0.1, log=True, effect="live", when="training",
@@ -98,10 +107,12 @@ class Pix2PixHD(Engine[Pix2PixHDParams]):
 
     Params: ClassVar[type[Any]] = Pix2PixHDParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Field, Matrix, Histogram, Scores, Curve)
-    network: Pair
+    network: Pair | City
 
     def build(self, params: Pix2PixHDParams) -> nn.Module:
         """The pair that was trained here, or one that has learnt nothing and says so."""
+        if params.weights == CITY_WEIGHTS:
+            return City(enhancer(self.host.weights(CITY_WEIGHTS)))
         network = Pair()
         if params.weights == "random":
             network.start(self.host.generator())
@@ -111,18 +122,25 @@ class Pix2PixHD(Engine[Pix2PixHDParams]):
 
     def run(self, inputs: Inputs, params: Pix2PixHDParams, memory: Any = None) -> Run:
         """Paint one map, and have it and the truth judged in one pass."""
-        labels = dabbed(label_map(HELD_OUT + params.seed), params.painted)
-        truth = render(labels)
-        device = next(self.network.parameters()).device
-        maps = one_hot(labels[None]).to(device)
+        network = self.network
+        side = CITY_SIDE if isinstance(network, City) else SIDE
+        labels = dabbed(label_map(HELD_OUT + params.seed, side), params.painted)
+        device = next(network.parameters()).device
+        if isinstance(network, City):
+            maps = city_input(labels, channels(network.generator)).to(device)
+        else:
+            maps = one_hot(labels[None]).to(device)
         draw = torch.Generator().manual_seed(params.seed)
         grain = torch.randn(maps.shape, generator=draw).to(device)
-        values = without(self.network.generator, params.bypass, maps + params.noise * grain)
-        pictures = torch.cat([values, to_tanh(truth[None]).to(device)])
-        judged = self.network.judged(maps.expand(2, -1, -1, -1), pictures)
-        for artefact in self._pictures(labels, truth, values, params):
+        values = without(network.generator, params.bypass, maps + params.noise * grain)
+        truth, judged = None, None
+        if not isinstance(network, City):
+            truth = render(labels)
+            pictures = torch.cat([values, to_tanh(truth[None]).to(device)])
+            judged = network.judged(maps.expand(2, -1, -1, -1), pictures)
+        for artefact in _pictures(labels, truth, values, params):
             params = yield artefact
-        for artefact in _verdicts(judged):
+        for artefact in _verdicts(judged) if judged is not None else ():
             params = yield artefact
         return Outcome()
 
@@ -130,32 +148,39 @@ class Pix2PixHD(Engine[Pix2PixHDParams]):
         self, inputs: Inputs, params: Pix2PixHDParams, resume: Checkpoint | None = None
     ) -> Training:
         """Train generator and discriminators on fresh scenes."""
+        if isinstance(self.network, City):
+            raise EngineError(
+                "label2city has no discriminators to train against; choose weights='random'"
+            )
         yield from train(self.network, self.host, params, resume)
 
-    def _pictures(
-        self, labels: Bytes, truth: Bytes, values: Tensor, params: Pix2PixHDParams
-    ) -> Iterator[Artefact]:
-        found = from_tanh(values)[0]
+
+def _pictures(
+    labels: Bytes, truth: Bytes | None, values: Tensor, params: Pix2PixHDParams
+) -> Iterator[Artefact]:
+    found = from_tanh(values)[0]
+    note = "the authors' street scenes: no truth, no discriminator"
+    if truth is not None:
         yield Image("input/ground truth", truth, note="rendered from the label map, painted or not")
-        code = CLASSES.index(params.brush)
-        yield Image(
-            "painting/label map", coloured(labels), note=f"drag to paint: {params.brush}",
-            gestures={"paint": f"painted={code},{params.radius:g}"},
-        )  # fmt: skip
-        quality = f"PSNR {psnr(found, truth):.1f} dB, SSIM {ssim(found, truth):.3f} to the truth"
-        skipped = f"; block {params.bypass} skipped" if params.bypass else ""
-        yield Image("painting/output", found, note=quality + skipped)
-        y = values[0].detach().float().cpu().numpy()
-        shares = [float((np.abs(y) > bound).mean()) for bound in BOUNDS]
-        yield Scores(
-            "range/saturated", np.array(shares, np.float32), [f"> {b:g}" for b in BOUNDS],
-            note="share of |output|; above 0.99 tanh is spent and patches turn flat",
-        )  # fmt: skip
-        counts = np.stack([np.histogram(c, 40, (-1.0, 1.0))[0] for c in y])
-        yield Histogram(
-            "range/output", np.linspace(-1, 1, 41), counts, series=("red", "green", "blue"),
-            note="before it becomes colours",
-        )  # fmt: skip
+        note = f"PSNR {psnr(found, truth):.1f} dB, SSIM {ssim(found, truth):.3f} to the truth"
+    code = CLASSES.index(params.brush)
+    yield Image(
+        "painting/label map", coloured(labels), note=f"drag to paint: {params.brush}",
+        gestures={"paint": f"painted={code},{params.radius:g}"},
+    )  # fmt: skip
+    skipped = f"; block {params.bypass} skipped" if params.bypass else ""
+    yield Image("painting/output", found, note=note + skipped)
+    y = values[0].detach().float().cpu().numpy()
+    shares = [float((np.abs(y) > bound).mean()) for bound in BOUNDS]
+    yield Scores(
+        "range/saturated", np.array(shares, np.float32), [f"> {b:g}" for b in BOUNDS],
+        note="share of |output|; above 0.99 tanh is spent and patches turn flat",
+    )  # fmt: skip
+    counts = np.stack([np.histogram(c, 40, (-1.0, 1.0))[0] for c in y])
+    yield Histogram(
+        "range/output", np.linspace(-1, 1, 41), counts, series=("red", "green", "blue"),
+        note="before it becomes colours",
+    )  # fmt: skip
 
 
 def _verdicts(judged: list[list[Tensor]]) -> Iterator[Artefact]:
@@ -189,13 +214,25 @@ def dabbed(labels: Bytes, dabs: tuple[Dab, ...]) -> Bytes:
     return made
 
 
-def without(generator: GlobalGenerator, block: int, x: Tensor) -> Tensor:
-    """What the generator makes of ``x`` when a residual block, from 1, only hands on its input."""
+def channels(generator: GlobalGenerator | LocalEnhancer) -> int:
+    """Channels of the condition."""
+    return next(m.in_channels for m in generator.modules() if isinstance(m, nn.Conv2d))
+
+
+def without(generator: GlobalGenerator | LocalEnhancer, block: int, x: Tensor) -> Tensor:
+    """What the generator makes of ``x`` when a residual block, from 1, only hands on its input.
+
+    Blocks of a local enhancer are those at its finer size.
+    """
     if block == 0:
         y: Tensor = generator(x)
         return y
+    parts: nn.Module = generator.model
+    if isinstance(generator, LocalEnhancer):
+        x = generator.model1_1(x) + generator.model(generator.downsample(x))
+        parts = generator.model1_2
     seen = 0
-    for module in generator.model:
+    for module in parts.children():
         seen += isinstance(module, ResidualBlock)
         if not (isinstance(module, ResidualBlock) and seen == block):
             x = module(x)

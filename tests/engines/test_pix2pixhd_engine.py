@@ -18,8 +18,14 @@ from torch import nn
 
 from engines.motion.pix2pixhd import Pix2PixHDParams, dabbed, score_places, without
 from engines.nn import pix2pixhd_training
+from engines.nn.label2city import City, city_input, enhancer
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pix2pixhd import GlobalGenerator, MultiscaleDiscriminator, initialise
+from engines.nn.pix2pixhd import (
+    GlobalGenerator,
+    LocalEnhancer,
+    MultiscaleDiscriminator,
+    initialise,
+)
 from engines.nn.pix2pixhd_training import FINAL, Pair, baselines, measure, schedule, train, update
 from engines.nn.shaded_shapes import (
     ALBEDO,
@@ -33,7 +39,7 @@ from engines.nn.shaded_shapes import (
     to_tanh,
 )
 from engines.nn.shapes import HELD_OUT, scene
-from explorer.api import Checkpoint, Image
+from explorer.api import Checkpoint, EngineError, Image, WeightsMissing
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session
@@ -376,3 +382,64 @@ def test_the_discriminators_tell_output_from_truth(trained: Pair) -> None:
         real = trained.judged(maps, truth)
     for f, r in zip(fake, real, strict=True):
         assert float(r[-1].mean()) > float(f[-1].mean()) + 0.1
+
+
+# -- the authors' generator, from a user's own file
+
+
+def small_enhancer() -> LocalEnhancer:
+    network = LocalEnhancer(36, width=2, downs=2, blocks=2, local_blocks=3)
+    initialise(network, torch.Generator().manual_seed(2))
+    return network.eval()
+
+
+def test_a_file_with_the_authors_keys_is_read_in_any_size() -> None:
+    wanted = small_enhancer()
+    got = enhancer(wanted.state_dict())
+    x = torch.randn(1, 36, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(got(x), wanted(x))
+        assert torch.equal(without(got, 0, x), wanted(x))
+        skipped = without(got, 2, x)
+        wanted.model1_2[1].conv_block = Nothing()
+        assert torch.equal(skipped, wanted(x))
+
+
+def test_another_network_is_refused_with_the_cause() -> None:
+    with pytest.raises(EngineError, match="LocalEnhancer"):
+        enhancer(GlobalGenerator(4, width=2, blocks=1).state_dict())
+    tensors = small_enhancer().state_dict()
+    tensors.pop("model.1.bias")
+    with pytest.raises(EngineError, match=r"model\.1\.bias 4 is missing"):
+        enhancer(tensors)
+
+
+def test_inputs_are_classes_of_cityscapes_and_edges() -> None:
+    labels = np.zeros((6, 6), np.uint8)
+    labels[2:4, 2:4] = CLASSES.index("square")
+    x = city_input(labels, 36)[0]
+    assert x.shape == (36, 6, 6)
+    assert (x[:35].sum(0) == 1).all()
+    assert x[11].bool().numpy().tolist() == (labels == 2).tolist()
+    assert x[7].sum() == 32
+    assert x[35].sum() == 4 + 8  # the block, and what touches its sides
+
+
+def test_without_the_file_it_says_which_one_is_wanted() -> None:
+    opened = Session(table()["pix2pixhd"], device="cpu", params={"weights": "label2city"})
+    with pytest.raises(WeightsMissing, match="layerscope weights import label2city FILE"):
+        opened.open()
+
+
+def test_an_own_file_paints_without_a_truth() -> None:
+    opened = Session(table()["pix2pixhd"], device="cpu")
+    opened.open()
+    opened.engine.network = opened.network = City(small_enhancer())  # type: ignore[misc]
+    shown: dict[str, Any] = made(opened)
+    assert set(shown) == {
+        "painting/label map", "painting/output", "range/saturated", "range/output"
+    }  # fmt: skip
+    assert shown["painting/output"].image.shape == (256, 256, 3)
+    with pytest.raises(EngineError, match="no discriminators"):
+        list(opened.train({}, steps=1))
+    opened.close()

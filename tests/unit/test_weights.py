@@ -322,9 +322,22 @@ def test_every_row_of_the_catalogue_can_be_verified() -> None:
     rows = [w for r in table().values() for w in r.weights]
     assert rows
     for entry in rows:
-        assert len(entry.sha256) >= 8, entry.name
         assert entry.licence, entry.name
+        if not entry.source:  # a file of the user's own, told by its tensors
+            assert entry.fingerprint, entry.name
+            continue
+        assert len(entry.sha256) >= 8, entry.name
         assert entry.source.startswith(("asset:", "package:", "wheel:", "https://")), entry.name
+
+
+def test_what_has_no_address_asks_for_a_file_of_the_users_own(tmp_path: Path) -> None:
+    store = WeightStore([row(source="", sha256="", size=0)], tmp_path / "c")
+    (name,) = store.rows
+    told = f"layerscope weights import {name} FILE"
+    with pytest.raises(WeightsError, match=told):
+        store.fetch(name, lambda *_: None)
+    with pytest.raises(WeightsMissing, match=f"cannot be fetched.*{told}"):
+        store.load(name)
 
 
 def test_load_state_names_what_does_not_fit() -> None:
