@@ -16,7 +16,7 @@ from torch import nn
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams, Thinned, artefacts, thinned
+from engines.nn.detections import DetectionParams, Thinned, shown, thinned
 from engines.nn.detections import chosen as picked
 from engines.nn.detector_training import TrainingParams
 from engines.nn.matching import Matcher
@@ -157,8 +157,8 @@ class FasterRcnn(Engine[FasterRcnnParams]):
         rule = self._rule(params)
         chosen = choose(made, rule.overlap, rule.after)
         candidates = to_candidates(made, chosen.kept, self.names, self.levels.names)
-        yield from artefacts(candidates, params)
         found = thinned(candidates, params)
+        yield from shown(found, params)
         row = picked(found, params.cursor)
         truth = to_network(found.offered.at(found.kept).boxes, made.framed.affine)
         matcher = Matcher(params.positive, min(params.negative, params.positive), best=True)

@@ -19,7 +19,7 @@ from torch import nn
 from engines.detect.rcnn_models import build, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams, artefacts, kept
+from engines.nn.detections import DetectionParams, kept, shown, thinned
 from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
 from engines.nn.rcnn import RCNN, frame
 from engines.nn.rcnn_stages import Look, as_fed, choose, found_in, look, to_candidates
@@ -149,8 +149,9 @@ class Fpn(Engine[FpnParams]):
         yield from pyramid(framed, made.now.pyramid, made.sums, names, channel)
         chosen = choose(made.now, rule.overlap, rule.after).kept
         candidates = to_candidates(made.now, chosen, self.names, self.levels.names)
-        yield from artefacts(candidates, params)
-        found = kept(candidates, params)
+        left = thinned(candidates, params)
+        yield from shown(left, params)
+        found = left.left()
         level = made.pooled_from[found.sources]
         yield Boxes(
             "levels/of each detection", found.boxes.cpu().numpy(), found.scores.cpu().numpy(),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engines.nn.boxes import clip, moved
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS, COCO_80
-from engines.nn.detections import Candidates, DetectionParams, artefacts, kept, thinned, under
+from engines.nn.detections import Candidates, DetectionParams, kept, shown, thinned, under
 from engines.nn.loading import load_state
 from engines.nn.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
 from explorer.api import (
@@ -105,9 +105,9 @@ class NanoDetector(Engine[NanoDetParams]):
     def again(self, kept: Kept, params: NanoDetParams) -> Iterator[Artefact]:
         """Everything that is seen, from what the cells have said."""
         offered = candidates(kept, params.score)
-        yield from artefacts(offered, params, agnostic=params.agnostic, most=100)
-        yield from heat(kept, params.only)
         made = thinned(offered, params, agnostic=params.agnostic)
+        yield from shown(made, params, agnostic=params.agnostic)
+        yield from heat(kept, params.only)
         row = under(made, params.cursor)
         cell = int(made.offered.sources[row]) if row is not None else best_cell(kept, params.cursor)
         yield from cell_views(kept, cell)

@@ -96,8 +96,10 @@ class PoseNets(Engine[PoseNetParams]):
         how = Preprocess(size=side, fit="letterbox", mean=(0.5,) * 3, std=(0.5,) * 3, fill=0.0)
         x, affine = prepare(photo.pixels, how, self.host.device)
         kept = Kept(grids(self.network(x)), affine, memory or Crowd())
-        yield from self.again(kept, params)
-        _, crowd = followed(kept.crowd, list(poses(kept, params)))
+        found = poses(kept, params)
+        numbers, crowd = followed(kept.crowd, list(found))
+        yield from people(found, numbers)
+        yield from maps(kept, params)
         return Outcome(memory=crowd, kept=kept)
 
     def again(self, kept: Kept, params: PoseNetParams) -> Iterator[Artefact]:
@@ -105,23 +107,28 @@ class PoseNets(Engine[PoseNetParams]):
         found = poses(kept, params)
         numbers, _ = followed(kept.crowd, list(found))
         yield from people(found, numbers)
-        joint, edge = JOINTS.index(params.joint), EDGES.index(params.edge)
-        # Cell i stands for the point 16 i of the input, whose pixel has its middle half a px on.
-        cells = kept.affine.after(Affine(STRIDE, STRIDE, (1 - STRIDE) / 2, (1 - STRIDE) / 2))
+        yield from maps(kept, params)
+
+
+def maps(kept: Kept, params: PoseNetParams) -> Iterator[Artefact]:
+    """Heat and offsets of one joint, displacements along one edge."""
+    joint, edge = JOINTS.index(params.joint), EDGES.index(params.edge)
+    # Cell i stands for the point 16 i of the input, whose pixel has its middle half a px on.
+    cells = kept.affine.after(Affine(STRIDE, STRIDE, (1 - STRIDE) / 2, (1 - STRIDE) / 2))
+    yield Field(
+        "maps/heat", kept.maps.heat[joint].astype(np.float32), scale="probability",
+        affine=cells, unit="p", note=f"that the {params.joint} lies near the cell",
+    )  # fmt: skip
+    to_px = np.array([kept.affine.sx, kept.affine.sy])
+    for name, field, words in (
+        ("offset", kept.maps.offset[joint], f"from the cell to the {params.joint}"),
+        ("displacement forward", kept.maps.forward[edge], f"from {params.edge}"),
+        ("displacement backward", kept.maps.backward[edge], f"back along {params.edge}"),
+    ):
         yield Field(
-            "maps/heat", kept.maps.heat[joint].astype(np.float32), scale="probability",
-            affine=cells, unit="p", note=f"that the {params.joint} lies near the cell",
+            f"maps/{name}", xy(field) * to_px.astype(np.float32), affine=cells, unit="px",
+            note=f"{words}; arrows count where the heat is high",
         )  # fmt: skip
-        to_px = np.array([kept.affine.sx, kept.affine.sy])
-        for name, field, words in (
-            ("offset", kept.maps.offset[joint], f"from the cell to the {params.joint}"),
-            ("displacement forward", kept.maps.forward[edge], f"from {params.edge}"),
-            ("displacement backward", kept.maps.backward[edge], f"back along {params.edge}"),
-        ):
-            yield Field(
-                f"maps/{name}", xy(field) * to_px.astype(np.float32), affine=cells, unit="px",
-                note=f"{words}; arrows count where the heat is high",
-            )  # fmt: skip
 
 
 def poses(kept: Kept, params: PoseNetParams) -> npt.NDArray[np.float64]:

@@ -92,6 +92,10 @@ class Thinned:
     suppression: Suppression
     kept: Tensor
 
+    def left(self) -> Candidates:
+        """What remains, best first."""
+        return self.offered.at(self.kept)
+
 
 def thinned(
     candidates: Candidates, params: DetectionParams, *, agnostic: bool = False, most: int = 100
@@ -119,8 +123,7 @@ def kept(
     candidates: Candidates, params: DetectionParams, *, agnostic: bool = False, most: int = 100
 ) -> Candidates:
     """What remains, best first."""
-    made = thinned(candidates, params, agnostic=agnostic, most=most)
-    return made.offered.at(made.kept)
+    return thinned(candidates, params, agnostic=agnostic, most=most).left()
 
 
 def artefacts(
@@ -139,6 +142,13 @@ def artefacts(
             classes), where the classes are those of the labels.
     """
     made = thinned(candidates, params, agnostic=agnostic, most=most)
+    yield from shown(made, params, agnostic=agnostic, point=point)
+
+
+def shown(
+    made: Thinned, params: DetectionParams, *, agnostic: bool = False, point: str = ""
+) -> Iterator[Artefact]:
+    """`artefacts` of what has been thinned out already, for those who need that too."""
     yield _detections(made, point, agnostic=agnostic)
     yield _film(made, params)
     yield from _origin(made, params)

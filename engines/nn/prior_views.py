@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engines.nn.boxes import moved
-from engines.nn.detections import Candidates, DetectionParams, artefacts, kept
+from engines.nn.detections import Candidates, DetectionParams, shown, thinned
 from engines.nn.prior_detections import KEPT, Scored
 from engines.nn.priors import Priors
 from engines.nn.ssd_loss import Matched
@@ -36,8 +36,9 @@ def views(
         point: capture point of the scores, for attribution.
         drawn: default boxes to draw in place of the network's own.
     """
-    yield from artefacts(offered, params, most=KEPT, point=point)
-    left = kept(offered, params, most=KEPT)
+    made = thinned(offered, params, most=KEPT)
+    yield from shown(made, params, point=point)
+    left = made.left()
     yield per_map(offered, left)
     best = found.columns(params.only).amax(1)
     what = f"score of {params.only}" if params.only in found.names else "score of the best class"

@@ -104,7 +104,6 @@ class FastStyle(Engine[FastStyleParams]):
             "picture/styles", sheet.pixels, gestures={"pick": "spot", "drag": "spot"},
             note="click or drag: the styles around are mixed",
         )  # fmt: skip
-        yield self._shares(mix)
         kept = Kept(x[0], painted, mix, affine)
         yield from self.again(kept, params)
         return Outcome(memory=sheet, kept=kept)
@@ -127,8 +126,10 @@ class FastStyle(Engine[FastStyleParams]):
                 columns=[str(c) for c in range(values.shape[1])],
                 note=f"of {name}, a row a style: all else in the network is shared",
             )  # fmt: skip
+        apart = self._apart()
+        yield self._shares(kept.mix, apart)
         yield Matrix(
-            "styles/distance", self._apart().cpu().numpy(), scale="sequential",
+            "styles/distance", apart.cpu().numpy(), scale="sequential",
             rows=rows[:-1], columns=rows[:-1],
             note="between all scales and shifts of two styles",
         )  # fmt: skip
@@ -138,13 +139,13 @@ class FastStyle(Engine[FastStyleParams]):
         signs = self.network.signatures()
         return torch.cdist(signs, signs, compute_mode="donot_use_mm_for_euclid_dist")
 
-    def _shares(self, mix: Tensor) -> Scores:
+    def _shares(self, mix: Tensor, apart: Tensor) -> Scores:
         most = mix.argsort(descending=True, stable=True)[:SHOWN]
         first, second = most[:2].tolist()
-        apart = float(self._apart()[first, second])
+        far = float(apart[first, second])
         return Scores(
             "styles/shares", mix[most].numpy(), labels=[f"style {i}" for i in most.tolist()],
-            note=f"the largest; scales and shifts of {first} and {second} are {apart:.1f} apart",
+            note=f"the largest; scales and shifts of {first} and {second} are {far:.1f} apart",
         )  # fmt: skip
 
     def _sheet(self, photo: ImageInput) -> Sheet:
