@@ -16,17 +16,21 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from engines.detect.rcnn_models import build, class_names, models
+from engines.detect.rcnn_models import UNTRAINED, build, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, kept, shown, thinned
+from engines.nn.detector_training import TrainingParams
 from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
-from engines.nn.rcnn import RCNN, frame
+from engines.nn.rcnn import RCNN, frame, small
 from engines.nn.rcnn_stages import Look, as_fed, choose, found_in, look, to_candidates
+from engines.nn.rcnn_training import train_small
 from engines.nn.rpn_views import assignment, levels_of, objectness
 from explorer.api import (
     Artefact,
     Boxes,
+    Checkpoint,
+    Curve,
     Engine,
     EngineError,
     Field,
@@ -38,6 +42,7 @@ from explorer.api import (
     Run,
     Scores,
     Text,
+    Training,
     knob,
 )  # fmt: skip
 
@@ -46,7 +51,7 @@ Cells = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FpnParams(DetectionParams):
+class FpnParams(TrainingParams, DetectionParams):
     """Knobs of the pyramid."""
 
     model: str = knob(
@@ -91,7 +96,9 @@ class Fpn(Engine[FpnParams]):
     """Every level's parts, and what the detections owe to them."""
 
     Params: ClassVar[type[Any]] = FpnParams
-    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Text, Field, Matrix)
+    emits: ClassVar[tuple[type[Artefact], ...]] = (
+        Image, Boxes, Scores, Text, Field, Matrix, Curve,
+    )  # fmt: skip
     replays: ClassVar[bool] = False  # the sums are watched while they are made
     categories = CATEGORY_IDS
     network: RCNN
@@ -136,10 +143,24 @@ class Fpn(Engine[FpnParams]):
         off = switched_off(params.off, self.levels.heads)
 
         def detect(photo: ImageInput) -> Any:
-            with turned(self.network, off, params, Sums()):
+            with turned(self.network, off, params):
                 return found_in(self.network, photo, self.names, params.overlap, self.host.device)
 
         return (yield from evaluate_folder(self.host, folder, detect, self.names))
+
+    def train(
+        self, inputs: Inputs, params: FpnParams, resume: Checkpoint | None = None
+    ) -> Training:
+        """Train the small network on generated scenes from fresh weights, with the switches so.
+
+        Raises:
+            EngineError: the network is not the small one.
+        """
+        if not params.model.startswith("shapes-"):
+            raise EngineError(f"{params.model} is not trained here; set model to {UNTRAINED}")
+        off = switched_off(params.off, self.levels.heads)
+        with turned(self.network, off, params):
+            yield from train_small(self, self.network, small, params, resume)
 
     def _after(self, made: Kept, params: FpnParams) -> Iterator[Artefact]:
         names = self.levels.names[: self.levels.heads]
@@ -195,7 +216,7 @@ def switched_off(cells: Cells, levels: int) -> frozenset[tuple[int, int]]:
 
 @contextlib.contextmanager
 def turned(
-    network: RCNN, off: frozenset[tuple[int, int]], params: FpnParams, sums: Sums
+    network: RCNN, off: frozenset[tuple[int, int]], params: FpnParams, sums: Sums | None = None
 ) -> Iterator[None]:
     """Switch paths off, move the rule of levels, watch the sums; all is as before afterwards."""
     fpn, pool = network.backbone.fpn, network.roi_heads.box_roi_pool

@@ -185,6 +185,7 @@ FPN: dict[str, Any] = {
         "objectness": _OBJECTNESS,
         "levels": _LEVELS,
         "intact": {"kinds": ["Boxes"], "area": "right", "title": "With all paths"},
+        **TRAINING_GROUPS,
     },
     "points": _POINTS,
     "layout": "detector",
