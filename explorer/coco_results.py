@@ -15,12 +15,14 @@ def result_records(
     scores: Iterable[float],
     categories: Iterable[int],
     masks: npt.NDArray[np.bool_] | None = None,
+    points: npt.NDArray[Any] | None = None,
 ) -> list[dict[str, Any]]:
     """COCO's records of one picture, as ``COCO.loadRes`` of pycocotools takes them.
 
     Args:
         boxes: (N, 4) as x1, y1, x2, y2; written as x, y, width, height.
         masks: (N, H, W), written as packed runs.
+        points: (N, K, 3) as x, y, score; those of a detection that has none are NaN.
     """
     records: list[dict[str, Any]] = []
     for i, (box, score, category) in enumerate(zip(boxes, scores, categories, strict=True)):
@@ -33,6 +35,8 @@ def result_records(
         }
         if masks is not None:
             record["segmentation"] = encoded_mask(masks[i])
+        if points is not None and np.isfinite(points[i]).all():
+            record["keypoints"] = [round(float(v), 3) for v in points[i].reshape(-1)]
         records.append(record)
     return records
 

@@ -26,11 +26,12 @@ from engines.detect.roi_choice import (
 )
 from engines.nn import keypoint_views
 from engines.nn.boxes import moved
-from engines.nn.coco import evaluate_folder
+from engines.nn.coco import PointRule, evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen
 from engines.nn.detector_training import TrainingParams
 from engines.nn.keypoint_head import KeypointOutput, locate
+from engines.nn.keypoint_similarity import COCO_SIGMAS, SHAPE_SIGMA
 from engines.nn.rcnn import RCNN, frame, small
 from engines.nn.rcnn_stages import Look, choose, look, to_candidates
 from engines.nn.rcnn_training import train_small
@@ -132,9 +133,9 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
         yield from artefacts(kept.found, params, most=MOST)
         made, rows = shown(kept.found, params)
         at = kept.row[rows]
-        at = at[at >= 0]
+        ids, at = made.kept[at >= 0].tolist(), at[at >= 0]
         yield keypoint_views.skeletons(
-            kept.points[at], kept.peaks[at], self.points, self.bones, params.threshold
+            kept.points[at], kept.peaks[at], self.points, self.bones, params.threshold, ids
         )
         traced = chosen(made, params.cursor)
         row = -1 if traced is None else int(kept.row[made.offered.sources[traced]])
@@ -176,15 +177,24 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
     def evaluate(
         self, folder: Path, params: KeypointRcnnParams
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
-        """AP of the boxes over a folder with annotations in COCO's format."""
+        """AP of boxes and keypoints over a folder with annotations in COCO's format."""
         low = replace(params, score=LEAST, only="")
+        sigmas = COCO_SIGMAS if params.model == _COCO else (SHAPE_SIGMA,) * len(self.points)
+        rule = PointRule(self.names[self.label], sigmas)
 
         def detect(photo: ImageInput) -> Any:
             kept = self._seen(photo, low)
-            found = kept.found.at(shown(kept.found, low)[1])
-            return found.boxes, found.scores, [found.names[k] for k in found.labels.tolist()]
+            rows = shown(kept.found, low)[1]
+            found, at = kept.found.at(rows), kept.row[rows]
+            points = kept.points.new_full((len(at), len(self.points), 3), torch.nan)
+            points[at >= 0, :, :2] = kept.points[at[at >= 0]]
+            points[at >= 0, :, 2] = kept.peaks[at[at >= 0]]
+            words = [found.names[k] for k in found.labels.tolist()]
+            return found.boxes, found.scores, words, points
 
-        return (yield from evaluate_folder(self.host, folder, detect, self.names[1:]))
+        return (
+            yield from evaluate_folder(self.host, folder, detect, self.names[1:], points=rule)
+        )
 
     def train(
         self, inputs: Inputs, params: KeypointRcnnParams, resume: Checkpoint | None = None

@@ -8,7 +8,7 @@ for the truth that it overlaps most; 11 recalls (2007) or the whole area (from 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Truths:
         crowd: (N,); a crowd may be met by many detections, none of which counts. Empty: none is.
         areas: (N,) in pixels, for the ranges of `AREAS`. Empty: of the boxes.
         masks: (N, H, W), where masks are compared.
+        points: (N, K, 3) as x, y and 0 where a point is not annotated, where these are compared;
+            an object without any counts for nothing, and nothing is lost on it.
     """
 
     boxes: Floats
@@ -45,16 +47,22 @@ class Truths:
     crowd: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     areas: Floats = field(default_factory=lambda: np.zeros(0))
     masks: Bools | None = None
+    points: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What a detector says of one picture: boxes (M, 4), scores (M,), labels (M,), masks."""
+    """What a detector says of one picture: boxes (M, 4), scores (M,), labels (M,), masks, and
+    points (M, K, 2 or 3)."""
 
     boxes: Floats
     scores: Floats
     labels: Integers
     masks: Bools | None = None
+    points: Floats | None = None
+
+
+Overlaps = Callable[[Truths, Found], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,14 +130,26 @@ def average_precision(
         raise ValueError(f"{len(truths)} pictures with truths, {len(found)} with detections")
     if classes is None:
         classes = sorted({int(label) for t in truths for label in t.labels})
-    gathered = Gathered(classes, thresholds=thresholds, most=most, areas=(area,))
+    gathered = Gathered(classes, thresholds=thresholds, most=most, areas={area: AREAS[area]})
     for t, f in zip(truths, found, strict=True):
         gathered.add(t, f)
     return gathered.figures(area)
 
 
+def overlaps_of(truths: Truths, found: Found) -> tuple[Floats, Floats]:
+    """IoU (M, N) of masks or boxes, and the sizes (M,) of what was found in pixels."""
+    if truths.masks is not None and found.masks is not None:
+        iou = mask_iou(found.masks, truths.masks, truths.crowd)
+        return iou, found.masks.sum((1, 2)).astype(np.float64)
+    return box_iou(found.boxes, truths.boxes, truths.crowd), _areas(found.boxes)
+
+
 class Gathered:
-    """Matches of picture after picture, so that none has to be kept; arguments as above."""
+    """Matches of picture after picture, so that none has to be kept; arguments as above.
+
+    ``areas`` are ranges by name, both ends included; ``overlaps`` says how alike the objects of one
+    class in one picture are, (M, N) in [0, 1], and how large the found ones are (M,).
+    """
 
     def __init__(
         self,
@@ -137,13 +157,14 @@ class Gathered:
         *,
         thresholds: Sequence[float] = THRESHOLDS,
         most: int = MOST,
-        areas: Sequence[str] = tuple(AREAS),
+        areas: Mapping[str, tuple[float, float]] = AREAS,
+        overlaps: Overlaps = overlaps_of,
     ) -> None:
         self.classes, self.thresholds, self.most = tuple(classes), tuple(thresholds), most
+        self.areas, self._overlaps = areas, overlaps
         self._matched: dict[tuple[int, str], list[_Matched]] = {
             (label, area): [] for label in self.classes for area in areas
         }
-        self._areas = tuple(areas)
 
     def add(self, truths: Truths, found: Found) -> None:
         """Match one picture."""
@@ -151,9 +172,9 @@ class Gathered:
             t, f = _truths_of(truths, label), _found_of(found, label, self.most)
             if not len(t.boxes) and not len(f.boxes):
                 continue
-            iou, sizes = _overlaps(t, f)
-            for area in self._areas:
-                made = _match(t, f.scores, iou, sizes, self.thresholds, AREAS[area])
+            alike, sizes = self._overlaps(t, f)
+            for area, limits in self.areas.items():
+                made = _match(t, f.scores, alike, sizes, self.thresholds, limits)
                 self._matched[label, area].append(made)
 
     def figures(self, area: str = "all") -> AveragePrecision:
@@ -184,7 +205,8 @@ def _truths_of(t: Truths, label: int) -> Truths:
     crowd = t.crowd[chosen] if len(t.crowd) else np.zeros(len(chosen), np.bool_)
     areas = t.areas[chosen] if len(t.areas) else _areas(boxes)
     masks = None if t.masks is None else t.masks[chosen]
-    return Truths(boxes, t.labels[chosen], crowd, areas, masks)
+    points = None if t.points is None else t.points[chosen]
+    return Truths(boxes, t.labels[chosen], crowd, areas, masks, points)
 
 
 def _found_of(f: Found, label: int, most: int) -> Found:
@@ -192,16 +214,10 @@ def _found_of(f: Found, label: int, most: int) -> Found:
     scores = np.asarray(f.scores, np.float64)[chosen]
     order = np.argsort(-scores, kind="stable")[:most]
     boxes = np.asarray(f.boxes, np.float64).reshape(-1, 4)[chosen[order]]
-    masks = None if f.masks is None else f.masks[chosen[order]]
-    return Found(boxes, scores[order], f.labels[chosen[order]], masks)
-
-
-def _overlaps(truths: Truths, found: Found) -> tuple[Floats, Floats]:
-    """IoU (M, N), and the sizes (M,) of what was found in pixels."""
-    if truths.masks is not None and found.masks is not None:
-        iou = mask_iou(found.masks, truths.masks, truths.crowd)
-        return iou, found.masks.sum((1, 2)).astype(np.float64)
-    return box_iou(found.boxes, truths.boxes, truths.crowd), _areas(found.boxes)
+    best = chosen[order]
+    masks = None if f.masks is None else f.masks[best]
+    points = None if f.points is None else f.points[best]
+    return Found(boxes, scores[order], f.labels[best], masks, points)
 
 
 def _match(
@@ -215,6 +231,8 @@ def _match(
     """Greedy matching at every threshold; a truth that counts goes before one that is ignored."""
     outside = (truths.areas < area[0]) | (truths.areas > area[1])
     aside = truths.crowd | outside
+    if truths.points is not None:
+        aside |= ~(truths.points[..., 2] > 0).any(1)
     least = np.minimum(np.array(thresholds), 1 - 1e-10)[:, None]
     taken = np.zeros((len(thresholds), len(truths.boxes)), np.bool_)
     hit = np.zeros((len(thresholds), len(scores)), np.bool_)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from engines.nn.coco_annotations import (
     Annotations,
     Picture,
     annotation_file,
+    areas_of,
     read_annotations,
     truths_of,
 )
+from engines.nn.keypoint_similarity import MOST, POINT_AREAS, point_overlaps
 from engines.nn.shapes import CORNERS, SQUARE, Scene
 from explorer.api import (
     Artefact,
@@ -34,6 +38,28 @@ from explorer.api import (
 
 Detect = Callable[[ImageInput], Sequence[Any]]
 FEW = 20  # classes, up to which each has a figure of its own
+THIRDS = ("smallest third", "middle third", "largest third")
+
+
+@dataclass(frozen=True, slots=True)
+class PointRule:
+    """The class whose keypoints are compared, and how far each point may lie off.
+
+    ``sigmas`` (K,) are shares of the root of an object's area, as COCO's.
+    """
+
+    name: str
+    sigmas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """One thing that is compared: what its figures' names begin with, and what truths it needs."""
+
+    before: str
+    gathered: Gathered
+    masks: bool = False
+    points: int = 0
 
 
 def evaluate_folder(
@@ -43,6 +69,8 @@ def evaluate_folder(
     names: Sequence[str] | None = None,
     *,
     masks: bool = False,
+    points: PointRule | None = None,
+    thirds: bool = False,
 ) -> Generator[Artefact, Any, Mapping[str, float]]:
     """AP by COCO's rule over the pictures of ``folder`` with its annotation file.
 
@@ -50,10 +78,13 @@ def evaluate_folder(
     pictures are left out; classes that only one side knows are left out. Each is counted.
 
     Args:
-        detect: from a picture to boxes (N, 4) in its pixels, scores (N,), class names (N,), and
-            masks (N, H, W) where they are compared.
+        detect: from a picture to boxes (N, 4) in its pixels, scores (N,), class names (N,), then
+            masks (N, H, W) where they are compared, then points (N, K, 3), NaN for objects of
+            other classes, where those are.
         names: the classes that the detector knows, if not all of the file.
         masks: compare masks as well, where the annotations have them.
+        points: compare the keypoints of this class as well, by their OKS.
+        thirds: AP by thirds of the objects by area as well, for pictures that are not photos.
 
     Returns:
         Figures and counts by name. A Text ``evaluation/results`` before has COCO's result records.
@@ -68,8 +99,9 @@ def evaluate_folder(
     by_name = {annotations.categories[category]: category for category in chosen}
     counts: Counter[str] = Counter(pictures=0)
     counts["classes left out (unknown to one side)"] = len(annotations.categories) - len(chosen)
-    kinds = ("boxes", "masks") if masks else ("boxes",)
-    gathered = {kind: Gathered(range(len(chosen))) for kind in kinds}
+    areas = {**AREAS, **(_thirds(annotations, chosen) if thirds else {})}
+    posing = None if points is None else index.get(by_name.get(points.name, -1))
+    measures = _measures(len(chosen), areas, points, posing, masks=masks)
     records: list[dict[str, Any]] = []
     places = _places(folder)
     for at, picture in enumerate(annotations.pictures):
@@ -81,27 +113,62 @@ def evaluate_folder(
         boxes, scores, words, *rest = (_array(part) for part in detect(photo))
         known = np.array([word in by_name for word in words.tolist()], np.bool_)
         counts["detections of other classes"] += int((~known).sum())
-        boxes, scores = boxes.reshape(-1, 4)[known].astype(np.float64), scores[known]
-        categories = [by_name[word] for word in words[known].tolist()]
+        boxes, scores, words = (
+            boxes.reshape(-1, 4)[known].astype(np.float64),
+            scores[known],
+            words[known],
+        )
         stack = rest[0][known].astype(np.bool_) if masks else None
-        found = Found(boxes, scores, np.array([index[c] for c in categories], np.int64), stack)
+        spots = rest[-1][known].astype(np.float64) if points is not None else None
+        categories = [by_name[word] for word in words.tolist()]
+        labels = np.array([index[c] for c in categories], np.int64)
+        found = Found(boxes, scores, labels, stack, spots)
         size = photo.pixels.shape[0], photo.pixels.shape[1]
-        for kind, one in gathered.items():
-            told = counts if kind == "boxes" else Counter[str]()
-            one.add(_truths(annotations, picture, size, index, told, masks=kind == "masks"), found)
-        records += result_records(picture.id, boxes, scores, categories, stack)
-        yield Boxes(f"evaluation/{picture.file}", boxes, scores, words[known].tolist())
+        for one in measures:
+            told = Counter[str]() if one.before else counts
+            one.gathered.add(_truths(annotations, picture, size, index, told, one), found)
+        records += result_records(picture.id, boxes, scores, categories, stack, spots)
+        yield Boxes(f"evaluation/{picture.file}", boxes, scores, words.tolist())
     if not counts["pictures"]:
         raise EngineError(
             f"{folder.name}: none of the {len(annotations.pictures)} pictures that "
             f"{annotations.path.name} names is there and readable; put them beside it"
         )
     yield Text("evaluation/results", json.dumps(records))
-    labels = [annotations.categories[c] for c in chosen]
+    titles = [annotations.categories[c] for c in chosen]
     made: dict[str, float] = {}
-    for kind, one in gathered.items():
-        made |= _figures(one, labels, "" if kind == "boxes" else "mask ")
+    for one in measures:
+        made |= _figures(one, titles)
+    if thirds:
+        made |= {f"{name}, area up to": areas[name][1] for name in THIRDS[:2]}
     return made | {name: float(count) for name, count in counts.items() if count}
+
+
+def _measures(
+    classes: int,
+    areas: Mapping[str, tuple[float, float]],
+    points: PointRule | None,
+    posing: int | None,
+    *,
+    masks: bool,
+) -> list[_Measure]:
+    """What is compared, boxes first; ``posing`` is the class that has points."""
+    made = [_Measure("", Gathered(range(classes), areas=areas))]
+    if masks:
+        made.append(_Measure("mask ", Gathered(range(classes)), masks=True))
+    if points is not None and posing is not None:
+        rule = partial(point_overlaps, sigmas=np.array(points.sigmas))
+        gathered = Gathered((posing,), most=MOST, areas=POINT_AREAS, overlaps=rule)
+        made.append(_Measure("keypoint ", gathered, points=len(points.sigmas)))
+    return made
+
+
+def _thirds(annotations: Annotations, categories: Sequence[int]) -> dict[str, tuple[float, float]]:
+    """Ranges of area that hold a third of the objects each."""
+    areas = areas_of(annotations, categories)
+    first, second = (float(v) for v in np.quantile(areas or [0.0], (1 / 3, 2 / 3)))
+    top = AREAS["all"][1]
+    return dict(zip(THIRDS, ((0.0, first), (first, second), (second, top)), strict=True))
 
 
 def _classes(annotations: Annotations, names: Sequence[str] | None) -> list[int]:
@@ -159,24 +226,24 @@ def _truths(
     size: tuple[int, int],
     index: Mapping[int, int],
     counts: Counter[str],
-    *,
-    masks: bool,
+    one: _Measure,
 ) -> Any:
     try:
-        return truths_of(picture, size, index, counts, masks=masks)
+        return truths_of(picture, size, index, counts, masks=one.masks, points=one.points)
     except ValueError as error:
         raise EngineError(f"{annotations.path.name}: {error}; mend the file") from error
 
 
-def _figures(gathered: Gathered, labels: Sequence[str], before: str) -> dict[str, float]:
+def _figures(one: _Measure, titles: Sequence[str]) -> dict[str, float]:
     """AP and its relatives by name; what has no truths is left out."""
+    gathered = one.gathered
     whole: AveragePrecision = gathered.figures()
     made = {"AP": whole.mean, "AP50": whole.at(0.5), "AP75": whole.at(0.75)}
-    made |= {f"AP {area}": gathered.figures(area).mean for area in AREAS if area != "all"}
-    made["AR100"] = whole.mean_recall
-    if len(labels) <= FEW:
-        made |= {f"AP of {label}": whole.of(i) for i, label in enumerate(labels)}
-    return {before + name: value for name, value in made.items() if not np.isnan(value)}
+    made |= {f"AP {area}": gathered.figures(area).mean for area in gathered.areas if area != "all"}
+    made[f"AR{gathered.most}"] = whole.mean_recall
+    if len(gathered.classes) <= FEW:
+        made |= {f"AP of {titles[i]}": whole.of(i) for i in gathered.classes}
+    return {one.before + name: value for name, value in made.items() if not np.isnan(value)}
 
 
 def annotations_of(scenes: Mapping[str, Scene], names: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Object:
     crowd: bool
     area: float | None
     segmentation: Any
+    keypoints: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _object(entry: Any, where: str, categories: Mapping[int, str]) -> Object:
         bool(crowd),
         float(area) if _finite(area) else None,
         entry.get("segmentation"),
+        entry.get("keypoints") if entry.get("num_keypoints") != 0 else None,
     )
 
 
@@ -173,6 +175,7 @@ def truths_of(
     counts: Counter[str],
     *,
     masks: bool = False,
+    points: int = 0,
 ) -> Truths:
     """What AP takes of one picture; boxes are cut to it, and those outside it left out, counted.
 
@@ -180,9 +183,10 @@ def truths_of(
         size: (height, width) of the picture itself.
         index: class index by category; objects of other categories are left out, uncounted.
         counts: told what was mended, in words.
+        points: how many keypoints an object has, where these are compared.
 
     Raises:
-        ValueError: a mask that cannot be read; the message names the annotation.
+        ValueError: a mask or keypoints that cannot be read; the message names the annotation.
     """
     height, width = size
     rows: list[tuple[tuple[float, ...], Object]] = []
@@ -199,16 +203,28 @@ def truths_of(
             counts["boxes cut to the picture"] += 1
         rows.append((cut, one))
     boxes = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
+    objects = [one for _, one in rows]
     sizes = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     return Truths(
         boxes,
-        np.array([index[one.category] for _, one in rows], np.int64),
-        np.array([one.crowd for _, one in rows], np.bool_),
+        np.array([index[one.category] for one in objects], np.int64),
+        np.array([one.crowd for one in objects], np.bool_),
         np.array(
-            [s if one.area is None else one.area for (_, one), s in zip(rows, sizes, strict=True)]
+            [s if one.area is None else one.area for one, s in zip(objects, sizes, strict=True)]
         ),
-        _masks([one for _, one in rows], size) if masks else None,
+        _masks(objects, size) if masks else None,
+        _points(objects, points) if points else None,
     )
+
+
+def areas_of(annotations: Annotations, categories: Collection[int]) -> list[float]:
+    """Pixels of every object of these categories that is no crowd: as the file says, or its box."""
+    found = []
+    for one in (one for picture in annotations.pictures for one in picture.objects):
+        x1, y1, x2, y2 = one.box
+        if one.category in categories and not one.crowd:
+            found.append((x2 - x1) * (y2 - y1) if one.area is None else one.area)
+    return found
 
 
 def _masks(objects: Sequence[Object], size: tuple[int, int]) -> Any:
@@ -219,3 +235,24 @@ def _masks(objects: Sequence[Object], size: tuple[int, int]) -> Any:
         except (TypeError, ValueError) as error:
             raise ValueError(f"annotation with id {one.id}: {error}") from error
     return stack
+
+
+def _points(objects: Sequence[Object], count: int) -> Any:
+    """(N, count, 3) as x, y and 0 where a point is not annotated."""
+    points = np.zeros((len(objects), count, 3))
+    for i, one in enumerate(objects):
+        if one.keypoints is None:
+            continue
+        values = one.keypoints
+        if (
+            not isinstance(values, list)
+            or len(values) != 3 * count
+            or not all(map(_finite, values))
+        ):
+            size = len(values) if isinstance(values, list) else repr(values)
+            raise ValueError(
+                f"annotation with id {one.id}: keypoints are {size}, wanted {3 * count} numbers "
+                f"x, y, visible of {count} points"
+            )
+        points[i] = np.array(values, np.float64).reshape(count, 3)
+    return points

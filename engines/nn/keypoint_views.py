@@ -32,12 +32,13 @@ def chances(logits: Tensor) -> Tensor:
 
 def skeletons(
     points: Tensor, logits: Tensor, names: Sequence[str], bones: Sequence[tuple[int, int]],
-    threshold: float,
+    threshold: float, ids: Sequence[int],
 ) -> Keypoints:  # fmt: skip
     """All instances; points whose peak lies below the threshold are drawn hollow.
 
     Args:
         points: (P, K, 2) in input pixels. ``logits``: (P, K) at the peaks.
+        ids: (P,) of the boxes that they belong to.
     """
     seen = logits >= threshold
     # A sure point counts 1, one at the threshold 0.5, one below it less than is drawn as seen.
@@ -45,7 +46,7 @@ def skeletons(
     count = f"{int(seen.sum())} of {seen.numel()} points at {threshold:g} logits or more"
     return Keypoints(
         "detections/keypoints", array(torch.cat([points, score[..., None]], 2)), labels=list(names),
-        skeleton=tuple(bones), note=count if len(points) else "no detection that has points",
+        skeleton=tuple(bones), ids=ids, note=count if len(points) else "no detection that has points",
     )  # fmt: skip
 
 

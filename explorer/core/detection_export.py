@@ -19,7 +19,7 @@ FILE = "detections.coco.json"
 
 
 class Detections:
-    """Gathers ``detections/boxes`` frame by frame, with masks and keypoints of the same number.
+    """Gathers ``detections/boxes`` frame by frame, with as many masks, and with keypoints.
 
     Args:
         categories: numbers of the classes by name; the rest count on from there in order of names.
@@ -60,7 +60,7 @@ class Detections:
             count = len(boxes.boxes)
             image, masks = self.first + self._frame, _masks(self._now, count)
             rows = named_records(image, boxes.boxes, boxes.scores, boxes.labels, masks)
-            points = _keypoints(self._now, count)
+            points = _keypoints(self._now, boxes)
             self._rows += [row | more for row, more in zip(rows, points, strict=True)]
         self._now = {}
 
@@ -91,10 +91,18 @@ def _enlarged(masks: npt.NDArray[np.bool_], place: Affine) -> npt.NDArray[np.boo
     return masks[:, rows[:, None], columns[None]]
 
 
-def _keypoints(made: Mapping[str, Artefact], count: int) -> list[dict[str, Any]]:
-    """Of each box its points as x, y, score, where there are some."""
+def _keypoints(made: Mapping[str, Artefact], boxes: Boxes) -> list[dict[str, Any]]:
+    """Of each box its points as x, y, score, where there are some: those of its number, or of its
+    place where neither has numbers."""
+    count = len(boxes.boxes)
+    numbers = list(boxes.ids) or list(range(count))
     for artefact in made.values():
-        if isinstance(artefact, Keypoints) and len(artefact.points) == count:
-            flat = np.round(artefact.points.reshape(count, -1).astype(float), 3).tolist()
+        if not isinstance(artefact, Keypoints):
+            continue
+        flat = np.round(artefact.points.reshape(len(artefact.points), -1).astype(float), 3).tolist()
+        if artefact.ids and set(artefact.ids) <= set(numbers):
+            rows = dict(zip(artefact.ids, flat, strict=True))
+            return [{"keypoints": rows[n]} if n in rows else {} for n in numbers]
+        if not artefact.ids and len(flat) == count:
             return [{"keypoints": row} for row in flat]
     return [{}] * count

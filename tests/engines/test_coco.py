@@ -15,7 +15,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from engines.nn.coco import annotations_of, evaluate_folder
+from engines.nn.coco import PointRule, annotations_of, evaluate_folder
 from engines.nn.shapes import CATEGORIES, HELD_OUT, NAMES, scene
 from explorer.api import Artefact, Boxes, EngineError, ImageInput, Text
 from explorer.cli import main
@@ -93,6 +93,85 @@ def test_figures_and_results_agree_with_pycocotools(folder: Path, kind: str) -> 
     assert figures["pictures"] == len(SCENES)
     boxes = [a for a in made if isinstance(a, Boxes)]
     assert [a.item for a in boxes] == list(SCENES)
+
+
+CORNER_SIGMAS = (0.05, 0.05, 0.04, 0.06)
+
+
+def pointed(photo: ImageInput) -> tuple[Any, Any, list[str], Any]:
+    """As `guess`, with the corners of squares displaced; other classes have none."""
+    boxes, scores, words, _ = guess(photo)
+    draw = np.random.default_rng(int(photo.name[:12]) + 100)
+    points = SCENES[photo.name].keypoints.astype(np.float64)
+    points[..., :2] += draw.normal(0, 1, points[..., :2].shape)
+    points[[word != "square" for word in words]] = np.nan
+    return boxes, scores, words, points
+
+
+def test_keypoints_agree_with_pycocotools(folder: Path) -> None:
+    figures, made = evaluated(folder, pointed, points=PointRule("square", CORNER_SIGMAS))
+    records = json.loads(next(a for a in made if isinstance(a, Text)).text)
+    assert {r["category_id"] for r in records if "keypoints" in r} == {CATEGORIES["square"]}
+    assert {r["category_id"] for r in records if "keypoints" not in r} == {1, 3}
+    # beside a box pycocotools would take its area for that of the points
+    posed = [
+        {k: v for k, v in record.items() if k != "bbox"}
+        for record in records if "keypoints" in record
+    ]  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(folder / "truth.json"))
+        truth.dataset.setdefault("info", {})
+        evaluation = COCOeval(truth, truth.loadRes(posed), "keypoints")
+        evaluation.params.catIds = [CATEGORIES["square"]]
+        evaluation.params.kpt_oks_sigmas = np.array(CORNER_SIGMAS)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    for name, wanted in zip(["AP", "AP50", "AP75"], evaluation.stats, strict=False):
+        # the records are rounded to a thousandth of a pixel
+        assert figures[f"keypoint {name}"] == pytest.approx(float(wanted), abs=2e-3), name
+    assert figures["keypoint AR20"] == pytest.approx(float(evaluation.stats[5]), abs=2e-3)
+    assert not {"keypoint AP medium", "keypoint AP large"} & set(figures), "no square is"
+    assert 0.2 < figures["keypoint AP"] < 0.95, "a case that says something"
+    boxes = evaluated(folder)[0]
+    assert {n: v for n, v in figures.items() if not n.startswith("keypoint")} == boxes
+
+
+def test_objects_whose_points_nobody_annotated_do_not_count(folder: Path) -> None:
+    rule = PointRule("square", CORNER_SIGMAS)
+
+    def change(data: dict[str, Any]) -> None:
+        for one in data["annotations"]:
+            del one["keypoints"], one["num_keypoints"]
+
+    spoiled(folder, change)
+    figures, _ = evaluated(folder, pointed, points=rule)
+    assert not [name for name in figures if name.startswith("keypoint")]
+    assert figures["AP"] > 0.2
+
+
+def _both(photo: ImageInput) -> Any:
+    return *guess(photo), pointed(photo)[3]
+
+
+def test_thirds_of_the_objects_by_area(folder: Path) -> None:
+    figures, _ = evaluated(folder, thirds=True)
+    areas = np.sort([int(m.sum()) for held in SCENES.values() for m in held.masks])
+    first, second = (figures[f"{name} third, area up to"] for name in ("smallest", "middle"))
+    count = len(areas)
+    assert abs((areas <= first).sum() - count / 3) <= 1.5
+    assert abs((areas <= second).sum() - 2 * count / 3) <= 1.5
+    assert all(0 <= figures[f"AP {name} third"] <= 1 for name in ("smallest", "middle", "largest"))
+
+    def large_only(photo: ImageInput) -> Any:
+        held = SCENES[photo.name]
+        large = held.masks.sum((1, 2)) > second
+        words = [NAMES[i] for i in held.labels[large]]
+        return held.boxes[large], np.ones(len(words)), words
+
+    figures, _ = evaluated(folder, large_only, thirds=True)
+    assert figures["AP largest third"] == pytest.approx(1.0)
+    assert figures["AP middle third"] == figures["AP smallest third"] == 0.0
 
 
 def test_the_truth_itself_scores_one(folder: Path) -> None:
@@ -193,6 +272,10 @@ def _size(data: dict[str, Any]) -> None:
     data["images"][0]["width"] = 640
 
 
+def _points(data: dict[str, Any]) -> None:
+    next(a for a in data["annotations"] if a["category_id"] == 2)["keypoints"] = [1, 2, 2]
+
+
 def _mask(data: dict[str, Any]) -> None:
     data["annotations"][0]["segmentation"] = {"size": [64, 64], "counts": [5, 5]}
 
@@ -211,13 +294,14 @@ def _mask(data: dict[str, Any]) -> None:
         (_no_object, "annotation 0 is int, wanted an object"),
         (_empty, "no images; mend the file"),
         (_size, "is 64 × 64 pixels, the annotations say 640 × 64"),
+        (_points, r"annotation with id \d+: keypoints are 3, wanted 12 numbers"),
         (_mask, "annotation with id 1: the runs of its mask do not add up"),
     ],
 )
 def test_wrong_files_are_told_in_one_line(folder: Path, change: Any, said: str) -> None:
     spoiled(folder, change)
     with pytest.raises(EngineError, match=said) as error:
-        evaluated(folder, masks=True)
+        evaluated(folder, _both, masks=True, points=PointRule("square", CORNER_SIGMAS))
     assert "\n" not in str(error.value)
 
 

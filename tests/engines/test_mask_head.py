@@ -132,8 +132,9 @@ def test_the_heat_of_points_stands_in_its_box_and_adds_up() -> None:
 
 def test_points_below_the_threshold_are_drawn_hollow() -> None:
     made = keypoint_views.skeletons(
-        torch.zeros(1, 3, 2), torch.tensor([[2.0, 1.0, -4.0]]), ("a", "b", "c"), ((0, 1),), 1.0
+        torch.zeros(1, 3, 2), torch.tensor([[2.0, 1.0, -4.0]]), ("a", "b", "c"), ((0, 1),), 1.0, [7]
     )
+    assert list(made.ids) == [7]
     scores = made.points[0, :, 2]
     assert scores[1] == pytest.approx(0.5)
     assert scores[0] > scores[1] > scores[2] == 0.0

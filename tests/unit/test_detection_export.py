@@ -82,6 +82,18 @@ def test_masks_of_the_picture_and_points_go_with_their_boxes(tmp_path: Path) -> 
     assert made[1]["keypoints"] == [6, 7, 8, 9, 10, 11]
 
 
+def test_points_of_some_boxes_go_with_the_boxes_of_their_numbers() -> None:
+    boxes = found("cat", "dog", "cat")
+    numbered = Boxes(boxes.name, boxes.boxes, boxes.scores, boxes.labels, ids=(0, 4, 7))
+    points = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    gathered = Detections(CATEGORIES)
+    gathered.take(frame(0, numbered, Keypoints("detections/k", points, ids=(7, 0))))
+    first, second, third = gathered.records()
+    assert first["keypoints"] == [6, 7, 8, 9, 10, 11]
+    assert "keypoints" not in second
+    assert third["keypoints"] == [0, 1, 2, 3, 4, 5]
+
+
 def test_masks_of_a_reduced_picture_are_enlarged() -> None:
     masks = np.zeros((1, 15, 20), np.bool_)
     masks[0, 2:9, 3:11] = True
