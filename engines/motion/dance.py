@@ -16,16 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from engines.motion.dance_views import (
+    Film,
+    critic_views,
+    face_views,
+    light,
     normalisation_curves,
     quality_curves,
+    restless_curve,
     usual_distance,
     warning_curve,
 )
-from engines.nn.dance_clips import DRIVES, Drive, drive, training_clip, training_figures
-from engines.nn.dance_learning import HELD, learnt
-from engines.nn.dance_training import RATE, generator, signed
-from engines.nn.dancers import FRAMES, SIDE
-from engines.nn.pix2pixhd import GlobalGenerator, initialise
+from engines.nn.dance_baselines import nearest_pose
+from engines.nn.dance_clips import DRIVES, Clip, Drive, drive, training_clip, training_figures
+from engines.nn.dance_faces import Faces, face_side, faces_of, with_face
+from engines.nn.dance_learning import HELD, Material, learnt, pixels
+from engines.nn.dance_network import Dancer
+from engines.nn.dance_training import RATE, signed
+from engines.nn.dancers import FRAMES
+from engines.nn.loading import load_state
 from engines.nn.pose_normalisation import (
     Floor,
     Normalised,
@@ -41,19 +49,24 @@ from explorer.api import (
     Curve,
     EndOfStep,
     Engine,
+    EngineError,
+    Field,
     Image,
     Inputs,
     Keypoints,
+    Matrix,
     Outcome,
     Run,
+    Text,
     Training,
     knob,
 )
 
+WEIGHTS = "dancers"
 LIMB_NAMES = tuple(f"{JOINTS[a]} to {JOINTS[b]}" for a, b in LIMBS if not {a, b} & {1, 2, 3, 4})
-BODY = tuple(name for name in JOINTS if "eye" not in name and "ear" not in name)
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+XY = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,15 @@ class DanceParams:
     )
     first: int = knob(0, low=0, high=FRAMES - 2, help="first frame of the motion that is shown")
     frames: int = knob(24, low=2, high=FRAMES, unit="frames", help="how many are made")
+    moved: tuple[XY, ...] = knob(
+        (), kind="points",
+        help="joints dragged in the first figure, as from, to, from, to; each keeps its way to go",
+    )  # fmt: skip
     normalise: bool = knob(True, help="bring the poses to the target's size and floor")
     size: float = knob(1.0, low=0.5, high=2.0, step=0.01, help="factor about the toes, by hand")
     lift: float = knob(0.0, low=-20, high=20, step=0.5, unit="px", help="rows upwards, by hand")
     feedback: bool = knob(True, help="show the generator the frame that it made before")
+    faces: bool = knob(True, help="correct the face with the residual of FaceGAN")
     jitter: float = knob(
         0.0, low=0, high=3, step=0.1, unit="px", help="noise on the joints, as pose networks have"
     )
@@ -77,60 +95,74 @@ class DanceParams:
         1.0, low=0.5, high=3, step=0.1, help="width of the limbs against that of the training"
     )
     drop: str = knob("none", choices=("none", *LIMB_NAMES), help="a limb that is not drawn")
-    joint: str = knob("right wrist", choices=BODY, help="which joint a click on the figure moves")
-    at: tuple[float, float] | None = knob(
-        None, kind="point", help="where that joint is held; nowhere: where it dances"
-    )
+    weights: str = knob(
+        "trained here", choices=("trained here", "random"), effect="build",
+        help="random: nothing learnt yet",
+    )  # fmt: skip
     rate: float = knob(
         RATE, low=1e-6, high=1e-2, log=True, effect="live", when="training",
-        help="learning rate of Adam for both networks",
+        help="learning rate of every Adam; it falls to 0 over the second half of either part",
     )  # fmt: skip
     batch: int = knob(
         4, low=1, high=32, when="training", unit="pairs", help="pairs of neighbouring frames a step"
     )
     train_steps: int = knob(
-        1000, low=1, high=100_000, when="training", unit="steps", help="steps of a whole training"
+        1000, low=1, high=100_000, when="training", unit="steps", help="steps that teach the frames"
     )
+    face_steps: int = knob(
+        400, low=0, high=100_000, when="training", unit="steps",
+        help="steps after these that teach the faces, with the frames as they are",
+    )  # fmt: skip
 
 
 class Dance(Engine[DanceParams]):
     """Needs no input: both people are rendered."""
 
     Params: ClassVar[type[Any]] = DanceParams
-    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Curve)
-    network: GlobalGenerator
-    provenance = "untrained"  # until `learnt` says otherwise
+    emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Field, Matrix, Curve, Text)
+    network: Dancer
 
     def build(self, params: DanceParams) -> nn.Module:
-        """A generator that has learnt nothing yet."""
-        network = generator()
-        initialise(network, self.host.generator())
+        """The dancer that was trained here, or one that has learnt nothing and says so."""
+        network = Dancer()
+        if params.weights == "random":
+            network.start(self.host.generator())
+            self.provenance = "untrained"
+        else:
+            load_state(network, self.host.weights(WEIGHTS), WEIGHTS)
+            self.provenance = ""
         return network
 
     def run(self, inputs: Inputs, params: DanceParams, memory: Any = None) -> Run:
-        """A step a frame: source, figure, normalised figure, generated, true; curves at the end."""
+        """A step a frame, from the source to the generated and the true one; curves at the end."""
         training, driven = training_clip(), drive(params.motion)
-        goal = floor_of(training.poses, SIDE)
+        height, width = training.frames.shape[1:3]
+        goal = floor_of(training.poses, width)
         poses, floor, made = self._driving(driven, goal, params)
-        last = min(params.first + params.frames, FRAMES)
-        shown = range(params.first, last)
-        film: list[Bytes] = []
-        before: Tensor | None = None
-        for t in shown:
-            figure = self._figure(made.poses[t], params)
-            before = self._next(figure, before if params.feedback else None)
-            film.append(pixels(before))
-            yield from self._row(t, driven, poses[t], figure, film, params)
+        where = faces_of(made.poses, height, width, face_side(training.poses, height, width))
+        last = min(params.first + params.frames, len(poses))
+        part = slice(params.first, last)
+        away = nearest_pose(made.poses[part], training.poses)[1]
+        usual = usual_distance(FRAMES)
+        film = Film()
+        for t in range(params.first, last):
+            step = t - params.first
+            figure = self._figure(made.poses[t], (height, width), params)
+            self._next(film, figure, where, t, params)
+            yield from self._row(t, driven, poses[t], film, params)
+            if step == 0:
+                yield from _by_hand(film)
+            yield light(t, float(away[step]), usual, step)
+            if params.faces and where.seen[t]:
+                yield from face_views(film, where, t, driven.truth.frames[t], step)
+            if step > 0:
+                truth = driven.truth.frames[t - 1 : t + 1]
+                yield from critic_views(self.network.discriminator, film, truth, step)
             if t + 1 < last:
                 yield EndOfStep()
-        step, part = len(shown) - 1, slice(params.first, last)
-        driving = made.poses[part]
         yield from normalisation_curves(poses, floor, made, training.poses, goal, step)
-        yield from quality_curves(
-            np.stack(film), driven.truth.frames[part], training, driving, params.first, step
-        )
-        usual = usual_distance(training.poses, FRAMES)
-        yield warning_curve(driving, training.poses, usual, params.first, step)
+        yield from self._at_the_end(film, driven.truth, training, made.poses[part], params, step)
+        yield warning_curve(away, usual, params.first, step)
         return Outcome()
 
     def _driving(
@@ -138,76 +170,119 @@ class Dance(Engine[DanceParams]):
     ) -> tuple[Floats, Floor, Normalised]:
         """The source's poses with their noise, their floor, and the poses that are drawn."""
         poses = driven.source.poses.copy()
+        width = driven.source.frames.shape[2]
         seen = poses[..., 2] > 0
         noise = np.random.RandomState(self.host.seed % 2**32).normal(0, 1, poses[..., :2].shape)
         poses[..., :2] += params.jitter * noise * seen[..., None]
-        floor = floor_of(poses, SIDE)
+        floor = floor_of(poses, width)
         made = normalise(poses, floor, goal if params.normalise else floor)
         clean = median_window(made.poses, int(params.window))
         toes = np.max(np.where(clean[:, 15:, 2] > 0, clean[:, 15:, 1], 0), axis=1)[:, None]
-        clean[..., 0] = SIDE / 2 + params.size * (clean[..., 0] - SIDE / 2)
+        middle = goal.width / 2
+        clean[..., 0] = middle + params.size * (clean[..., 0] - middle)
         clean[..., 1] = toes + params.size * (clean[..., 1] - toes) - params.lift
-        if params.at is not None:
-            clean[:, JOINTS.index(params.joint)] = (*params.at, 1.0)
-        clean[~seen] = 0
+        clean[..., :2] += dragged(clean[params.first], params.moved)
+        clean[clean[..., 2] <= 0] = 0
         return poses, floor, Normalised(clean, params.size * made.scale,
                                         made.shift - params.lift, made.good)  # fmt: skip
 
-    def _figure(self, pose: Floats, params: DanceParams) -> Bytes:
+    def _figure(self, pose: Floats, size: tuple[int, int], params: DanceParams) -> Bytes:
         dropped = [
             i for i, (a, b) in enumerate(LIMBS) if f"{JOINTS[a]} to {JOINTS[b]}" == params.drop
         ]
-        thick = params.thick * thickness(SIDE)
-        return draw(pose, SIDE, SIDE, half_width=thick, without=dropped)
+        return draw(pose, *size, half_width=params.thick * thickness(size[0]), without=dropped)
 
-    def _next(self, figure: Bytes, before: Tensor | None) -> Tensor:
-        device = next(self.network.parameters()).device
-        x = signed(figure[None]).to(device)
-        held = torch.zeros_like(x) if before is None else before
-        made: Tensor = self.network(torch.cat([x, held], 1))
-        return made
+    def _next(self, film: Film, figure: Bytes, where: Faces, t: int, params: DanceParams) -> None:
+        """Make one more frame, in one pass as asked and the other way about the frame before."""
+        x = signed(figure[None]).to(next(self.network.parameters()).device)
+        nothing = torch.zeros_like(x)
+        before = film.raw[-1] if film.raw else nothing
+        otherwise = film.otherwise[-1] if film.otherwise else nothing
+        shown, other = (before, nothing) if params.feedback else (nothing, otherwise)
+        both: Tensor = self.network(torch.cat([x, x]), torch.cat([shown, other]))
+        whole, residual = both[:1], None
+        if params.faces and where.seen[t]:
+            # The frame that is fed back is the uncorrected one, as the generator learnt.
+            whole, residual = with_face(self.network.face, x, both[:1], where.corners[t],
+                                        where.side)  # fmt: skip
+        film.add(figure, x, shown, both, whole, residual)
 
     def _row(
-        self, t: int, driven: Drive, pose: Floats, figure: Bytes, film: list[Bytes],
-        params: DanceParams,
-    ) -> Iterator[Artefact]:  # fmt: skip
-        step = t - params.first
+        self, t: int, driven: Drive, pose: Floats, film: Film, params: DanceParams
+    ) -> Iterator[Artefact]:
+        step, size = t - params.first, driven.source.frames.shape[1:3]
         yield Image("frames/1 source", driven.source.frames[t], step=step)
         yield Keypoints(
             "frames/1 source's joints", pose[None].astype(np.float32), labels=JOINTS,
             skeleton=SKELETON, step=step,
         )  # fmt: skip
-        yield Image("frames/2 its figure", draw(pose, SIDE, SIDE), step=step)
-        yield Image(
-            "frames/3 figure that drives", figure, step=step, gestures={"pick": "at"},
-            note=f"click to hold the {params.joint}",
-        )  # fmt: skip
-        yield Image("frames/4 generated", film[-1], step=step, note=self.provenance)
+        yield Image("frames/2 its figure", draw(pose, *size), step=step)
+        yield Image("frames/3 figure that drives", film.figures[-1], step=step)
+        yield Image("frames/4 generated", film.frames[-1], step=step, note=self.provenance)
         yield Image(
             "frames/5 true", driven.truth.frames[t], step=step, note="rendered, never trained on"
         )
-        empty = np.full_like(film[-1], 128)  # 0 as the generator sees it
-        before = film[-2] if len(film) > 1 else empty
-        yield Image("memory/frame before", before if params.feedback else empty, step=step,
+        shown = pixels(film.before[-1])[0]
+        yield Image("memory/frame before", shown, step=step,
                     note="what the generator is shown beside the figure")  # fmt: skip
-        change = np.abs(film[-1].astype(int) - before).astype(np.uint8)
-        yield Image("memory/change since then", change, step=step)
+        change = np.abs(film.frames[-1].astype(int) - film.frames[-min(2, step + 1)])
+        yield Image("memory/change", change.astype(np.uint8), step=step,
+                    note="from the frame before to this one; black is none")  # fmt: skip
+
+    def _at_the_end(
+        self, film: Film, truth: Clip, training: Clip, driving: Floats, params: DanceParams,
+        step: int,
+    ) -> Iterator[Artefact]:  # fmt: skip
+        true = truth.frames[params.first : params.first + len(film.frames)]
+        films = {"generated": np.stack(film.frames)}
+        yield from quality_curves(films["generated"], true, training, driving, params.first, step)
+        other = pixels(torch.cat(film.otherwise))
+        raw = pixels(torch.cat(film.raw))
+        names = ("with feedback", "without feedback")
+        pair = dict(zip(names if params.feedback else names[::-1], (raw, other), strict=True))
+        yield restless_curve({name: pair[name] for name in names} | {"true": true},
+                             params.first, step)  # fmt: skip
 
     def train(
         self, inputs: Inputs, params: DanceParams, resume: Checkpoint | None = None
     ) -> Training:
         """Pairs of neighbouring frames of the training motions; the held-out motion is measured."""
-        frames = training_clip().frames
-        held = drive("own skeleton").truth
-        unseen = (draw_all(held.poses[:HELD], SIDE, SIDE), held.frames[:HELD])
-        lengths = (FRAMES,) * (len(frames) // FRAMES)
-        yield from learnt(self, (training_figures(), frames), unseen, lengths, params, resume)
+        clip, held = training_clip(), drive("own skeleton").truth
+        size = clip.frames.shape[1:3]
+        material = Material(training_figures(), clip.frames, clip.poses)
+        figures = draw_all(held.poses[:HELD], *size)
+        unseen = Material(figures, held.frames[:HELD], held.poses[:HELD])
+        lengths = (FRAMES,) * (len(clip.frames) // FRAMES)
+        yield from learnt(self, material, unseen, lengths, params, resume)
 
 
-def pixels(made: Tensor) -> Bytes:
-    """The first frame of (1, 3, H, W) in [-1, 1] as (H, W, 3)."""
-    found: Bytes = (
-        ((made[0].detach() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        .permute(1, 2, 0).cpu().numpy()
-    )  # fmt: skip
-    return found
+def dragged(pose: Floats, moved: tuple[XY, ...]) -> Floats:
+    """How far each joint (17, 2) of a pose (17, 3) was dragged, by pairs of from and to.
+
+    The joint nearest to where a drag began goes to where it ended; later drags start from there.
+
+    Raises:
+        EngineError: a place without its partner, or no joint to drag.
+    """
+    way = np.zeros((len(pose), 2))
+    if not moved:
+        return way
+    seen = pose[:, 2] > 0
+    if len(moved) % 2 or not seen.any():
+        raise EngineError(
+            f"moved has {len(moved)} places for {int(seen.sum())} joints; give pairs of from and "
+            "to, or clear it"
+        )
+    for start, end in zip(moved[::2], moved[1::2], strict=True):
+        now = pose[:, :2] + way
+        away = np.where(seen, np.hypot(*(now - start).T), np.inf)
+        joint = int(away.argmin())
+        way[joint] = np.array(end) - pose[joint, :2]
+    return way
+
+
+def _by_hand(film: Film) -> Iterator[Artefact]:
+    """The first figure, to drag its joints, and what is made of it."""
+    yield Image("hand/figure", film.figures[0], gestures={"drag": "moved+"},
+                note="drag any joint: the frame beside it and the whole film follow")  # fmt: skip
+    yield Image("hand/generated", film.frames[0], note="the first frame of the film")

@@ -1,20 +1,121 @@
-"""Curves of motion transfer over a clip: normalisation, quality, and how far it is from known."""
+"""What is shown of motion transfer: the film so far, its faces, its critic, and curves over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
+from engines.motion.pix2pixhd import SCALE_NAMES, score_places
 from engines.nn.dance_baselines import baselines, nearest_pose, restlessness
-from engines.nn.dance_clips import Clip
+from engines.nn.dance_clips import Clip, training_clip
+from engines.nn.dance_faces import Faces
+from engines.nn.dance_learning import pixels
+from engines.nn.dance_training import Pairs, seen_by_critic, signed
 from engines.nn.picture_scores import psnr, ssim
+from engines.nn.pix2pixhd import feature_matching
 from engines.nn.pose_normalisation import Floor, Normalised, measured
-from explorer.api import Artefact, Curve
+from explorer.api import Artefact, Curve, Field, Image, Matrix, Text
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Film:
+    """What has been made so far, of each frame.
+
+    Attributes:
+        figures: (H, W, 3). ``frames``: with their faces corrected.
+        inputs, before, raw, otherwise: (1, 3, H, W) in [-1, 1]: the figure, the frame that the
+            generator was shown, what it made, and what it makes the other way about that frame.
+        residuals: (1, 3, side, side), None where there was no face to correct.
+    """
+
+    figures: list[Bytes] = field(default_factory=list)
+    frames: list[Bytes] = field(default_factory=list)
+    inputs: list[Tensor] = field(default_factory=list)
+    before: list[Tensor] = field(default_factory=list)
+    raw: list[Tensor] = field(default_factory=list)
+    otherwise: list[Tensor] = field(default_factory=list)
+    residuals: list[Tensor | None] = field(default_factory=list)
+
+    def add(
+        self, figure: Bytes, x: Tensor, before: Tensor, both: Tensor, whole: Tensor,
+        residual: Tensor | None,
+    ) -> None:  # fmt: skip
+        """One more frame; ``both`` (2, 3, H, W) is as asked and the other way."""
+        self.figures.append(figure)
+        self.frames.append(pixels(whole)[0])
+        self.inputs.append(x)
+        self.before.append(before)
+        self.raw.append(both[:1].detach())
+        self.otherwise.append(both[1:].detach())
+        self.residuals.append(None if residual is None else residual.detach())
+
+
+def face_views(film: Film, where: Faces, t: int, truth: Bytes, step: int) -> Iterator[Artefact]:
+    """The crop around the face before and after, what is added to it, and the true one."""
+    x, y = (int(v) for v in where.corners[t])
+    cut = (slice(y, y + where.side), slice(x, x + where.side))
+    before, after = pixels(film.raw[-1])[0][cut], film.frames[-1][cut]
+    residual = film.residuals[-1]
+    assert residual is not None
+    yield Image("face/1 generated", before, step=step, note=_nearness(before, truth[cut]))
+    added = 127.5 * residual[0].mean(0).float().cpu().numpy()
+    yield Field(
+        "face/2 residual", added, scale="diverging", over=False, step=step,
+        note="what is added, mean of the colours in steps of 255",
+    )  # fmt: skip
+    yield Image("face/3 corrected", after, step=step, note=_nearness(after, truth[cut]))
+    yield Image("face/4 true", truth[cut], step=step)
+
+
+def critic_views(critic: nn.Module, film: Film, truth: Bytes, step: int) -> Iterator[Artefact]:
+    """Score maps for the last two frames as made and as they truly are, and their features.
+
+    Args:
+        truth: (2, H, W, 3). What is judged of ours has no corrected face, as in the training.
+    """
+    device = film.raw[-1].device
+    pairs = Pairs(film.inputs[-2], film.inputs[-1], *signed(truth)[:, None].to(device))
+    made = seen_by_critic(pairs, film.raw[-2], film.raw[-1])
+    judged = critic(torch.cat([made, seen_by_critic(pairs, pairs.y0, pairs.y1)]))
+    for name, features, affine in zip(SCALE_NAMES, judged, score_places(), strict=True):
+        for i, whose in enumerate(("generated", "true")):
+            score = features[-1][i, 0].detach().float().cpu().numpy()
+            yield Field(
+                f"critic/{whose}, {name}", score, scale="diverging", affine=affine, step=step,
+                note=f"mean {score.mean():.2f}; real 1, made 0",
+            )  # fmt: skip
+    parts = [[[f[i : i + 1] for f in scale] for scale in judged] for i in range(2)]
+    table = feature_matching(*parts).detach().float().cpu().numpy()
+    yield Matrix(
+        "matching/features", table, rows=SCALE_NAMES, scale="sequential", step=step,
+        columns=[f"layer {i}" for i in range(table.shape[1])],
+        note=f"weighted mean |generated − true|; sum {table.sum():.3f}",
+    )  # fmt: skip
+
+
+def light(t: int, away: float, usual: float, step: int) -> Text:
+    """The warning light of one frame, in words: is the driving pose like one that was learnt?"""
+    far = away > usual
+    word = "WARNING" if far else "Fine"
+    rest = (
+        f"frame {t}: the driving pose is {away:.1f} px from the nearest training pose; "
+        f"up to {usual:.1f} px is usual"
+    )
+    what = "; nothing like it was learnt, expect smears" if far else ""
+    return Text(
+        "light/driving pose", f"{word}: {rest}{what}", step=step,
+        tokens=(f"{word}:", *(rest + what).split()),
+        weights=np.array([1.0 if far else 0.0, *[0.0] * len((rest + what).split())], np.float32),
+    )  # fmt: skip
 
 
 def normalisation_curves(
@@ -46,7 +147,7 @@ def normalisation_curves(
 def quality_curves(
     made: Bytes, truth: Bytes, training: Clip, driving: Floats, first: int, step: int
 ) -> Iterator[Artefact]:
-    """Against the true frames, beside what needs no learning; and how restless the film is."""
+    """Against the true frames, beside what needs no learning."""
     x = np.arange(first, first + len(made))
     shown = {"generated": made, **baselines(training.frames, training.poses, driving)}
     for name, measure, unit in (("PSNR", psnr, "dB"), ("SSIM", ssim, "")):
@@ -59,34 +160,42 @@ def quality_curves(
             f"quality/{name}", x, np.array(rows), series=tuple(shown), x_label="frame", unit=unit,
             note=f"means: {means}", step=step,
         )  # fmt: skip
-    films = np.stack([restlessness(made), restlessness(truth)])
-    yield Curve(
-        "quality/change from frame to frame", x[1:], films, series=("generated", "true"),
-        x_label="frame", note=f"means {films[0].mean():.4f} and {films[1].mean():.4f}", step=step,
+
+
+def restless_curve(films: Mapping[str, Bytes], first: int, step: int) -> Curve:
+    """Mean absolute change from frame to frame of each film, colours in [0, 1]."""
+    rows = np.stack([restlessness(film) for film in films.values()])
+    means = ", ".join(f"{name} {row.mean():.4f}" for name, row in zip(films, rows, strict=True))
+    return Curve(
+        "quality/change from frame to frame", np.arange(first + 1, first + 1 + rows.shape[1]),
+        rows, series=tuple(films), x_label="frame", note=f"means: {means}", step=step,
     )  # fmt: skip
 
 
-def warning_curve(driving: Floats, training: Floats, usual: float, first: int, step: int) -> Curve:
+def warning_curve(away: Floats, usual: float, first: int, step: int) -> Curve:
     """How far each driving pose is from the nearest that was learnt from.
 
     Args:
         usual: distance beyond which a pose is unlike any training pose, as `usual_distance` says.
     """
-    _, away = nearest_pose(driving, training)
     beyond = int((away > usual).sum())
-    note = f"{beyond} of {len(away)} frames lie farther from any training pose than usual"
+    note = f"WARNING: {beyond} of {len(away)} frames are farther than usual from what was learnt"
     if not beyond:
-        note = (
-            "every driving pose is about as near to the training poses as those are to each other"
-        )
+        note = "fine: as near to the training poses as those of one clip are to the others"
     return Curve(
         "quality/distance to the nearest training pose", np.arange(first, first + len(away)), away,
         x_label="frame", unit="px", marks={"usual": usual}, note=note, step=step,
     )  # fmt: skip
 
 
-def usual_distance(poses: Floats, length: int) -> float:
-    """The 99th percentile of how far poses of one training clip are from those of the others.
+@cache
+def usual_distance(length: int) -> float:
+    """`usual_among` the clips of ``length`` frames that were learnt from."""
+    return usual_among(training_clip().poses, length)
+
+
+def usual_among(poses: Floats, length: int) -> float:
+    """The 99th percentile of how far poses of one clip are from those of the others.
 
     Args:
         poses: clips of ``length`` frames, one behind the other, at least two.
@@ -97,6 +206,10 @@ def usual_distance(poses: Floats, length: int) -> float:
         for i, clip in enumerate(clips)
     ]
     return float(np.percentile(np.concatenate(away), 99))
+
+
+def _nearness(crop: Bytes, truth: Bytes) -> str:
+    return f"PSNR {min(psnr(crop, truth), 99):.1f} dB, SSIM {ssim(crop, truth):.2f}"
 
 
 def filled(values: Floats) -> Floats:

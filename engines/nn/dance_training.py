@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from engines.nn.dance_network import discriminator, generator
 from engines.nn.pix2pixhd import (
     GlobalGenerator,
     MultiscaleDiscriminator,
@@ -24,7 +25,6 @@ from engines.nn.pix2pixhd import (
     initialise,
 )
 
-DOWNS = 3  # halvings: sides of the pictures are multiples of 8
 MATCHING, ABSOLUTE = 10.0, 10.0  # weights of feature matching and of the L1 distance
 RATE, BETAS = 5e-4, (0.5, 0.999)
 BATCH = 4  # pairs
@@ -44,16 +44,6 @@ class Pairs:
     def to(self, device: torch.device) -> Pairs:
         """The same on a device."""
         return Pairs(*(part.to(device) for part in (self.x0, self.x1, self.y0, self.y1)))
-
-
-def generator(width: int = 16, blocks: int = 3) -> GlobalGenerator:
-    """From a stick figure and the frame before (6 channels) to a frame."""
-    return GlobalGenerator(6, width=width, downs=DOWNS, blocks=blocks)
-
-
-def discriminator(width: int = 16, scales: int = 2) -> MultiscaleDiscriminator:
-    """From two stick figures and two frames (12 channels) to score maps."""
-    return MultiscaleDiscriminator(12, width=width, scales=scales)
 
 
 def signed(frames: Bytes) -> Tensor:
@@ -143,9 +133,9 @@ class Lesson:
         """One update of the critic, then one of the generator; returns every term of both."""
         made = two_frames(self.network, pairs.x0, pairs.x1, feedback=self.feedback)
         against = discriminator_terms(self.critic, pairs, made)
-        _descend(self.for_critic, against, self.rate)
+        descend(self.for_critic, against, self.rate)
         terms = generator_terms(self.critic, pairs, made)
-        _descend(self.for_network, terms, self.rate)
+        descend(self.for_network, terms, self.rate)
         self.steps += 1
         return {name: float(value.detach()) for name, value in (terms | against).items()}
 
@@ -168,7 +158,8 @@ class Lesson:
         self.steps = int(state["steps"])
 
 
-def _descend(optimiser: torch.optim.Adam, terms: Mapping[str, Tensor], rate: float) -> None:
+def descend(optimiser: torch.optim.Adam, terms: Mapping[str, Tensor], rate: float) -> None:
+    """One step down the sum of the terms."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()

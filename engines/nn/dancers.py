@@ -57,6 +57,9 @@ class Body:
     sleeves: tuple[int, int, int] = (232, 196, 84)
     trousers: tuple[int, int, int] = (44, 62, 128)
     shoes: tuple[int, int, int] = (32, 30, 34)
+    hair: tuple[int, int, int] = (74, 46, 30)
+    eyes: tuple[int, int, int] = (24, 26, 40)
+    lips: tuple[int, int, int] = (164, 48, 52)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ LENDER = Person(
         head=0.068, neck=0.05, shoulders=0.095, trunk=0.255, hips=0.06, upper_arm=0.18,
         forearm=0.175, thigh=0.26, shin=0.255, limb=0.028, skin=(150, 104, 78),
         shirt=(58, 140, 92), sleeves=(58, 140, 92), trousers=(212, 206, 196), shoes=(150, 40, 40),
+        hair=(24, 22, 22),
     ),
     Place(
         near=0.94 - 14 / 64, far=0.84 - 14 / 64, size=0.56, wall=(206, 198, 176),
@@ -208,12 +212,26 @@ def _frame(empty: Floats, body: Body, pose: Floats, size: float) -> Bytes:
     _paint(canvas, neck, at["nose"], thick, body.skin)
     _paint(canvas, at["left shoulder"], at["right shoulder"], 1.4 * thick, body.shirt)
     _paint(canvas, neck, middle, (body.shoulders + body.hips) / 2 * size, body.shirt)
-    _paint(canvas, at["nose"], at["nose"], body.head * size, body.skin)
+    _head(canvas, body, neck, at["nose"], body.head * size)
     for name in ("left", "right"):
         shoulder, elbow, wrist = (at[f"{name} {part}"] for part in ("shoulder", "elbow", "wrist"))
         _paint(canvas, elbow, wrist, 0.85 * thick, body.skin)
         _paint(canvas, shoulder, elbow, 1.1 * thick, body.sleeves)
     return np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
+
+
+def _head(canvas: Floats, body: Body, neck: Floats, nose: Floats, radius: float) -> None:
+    """A face around the nose, upright on the line from the neck."""
+    up = (nose - neck) / np.hypot(*(nose - neck)) * radius
+    aside = np.array((-up[1], up[0]))
+    _paint(canvas, nose, nose, radius, body.skin)
+    _paint(canvas, nose + 0.7 * up - 0.5 * aside, nose + 0.7 * up + 0.5 * aside, 0.42 * radius,
+           body.hair)  # fmt: skip
+    for sign in (-1, 1):
+        eye = nose + 0.08 * up + sign * 0.42 * aside
+        _paint(canvas, eye, eye, 0.17 * radius, body.eyes)
+    mouth = nose - 0.5 * up
+    _paint(canvas, mouth - 0.25 * aside, mouth + 0.25 * aside, 0.1 * radius, body.lips)
 
 
 def _paint(

@@ -52,6 +52,7 @@ class PicturePanel(Panel):
         self.brush_radius = 8.0  # input px
         self.painted = DabsOverlay()
         self._knobs: dict[str, Any] = {}
+        self._before_drag: tuple[XY, ...] | None = None
         self._overlays: list[Overlay] = []
         super().__init__(parent, theme=theme)
         self.add_overlay(self.cursor_mark, 100)
@@ -171,12 +172,26 @@ class PicturePanel(Panel):
             if finished:
                 self.gestured.emit((knob, corners))
         if knob := self._knob("drag"):
-            self.gestured.emit((knob, (x2, y2)))
+            self._drag_knob(knob, drag)
         knob, value, radius = self._brush()
         if knob:
             dabs = (*self.painted.dabs, (x2, y2, radius, value))
             self.show_knob(knob, dabs)
             self.gestured.emit((knob, dabs))
+
+    def _drag_knob(self, knob: str, drag: tuple[XY, XY, bool]) -> None:
+        """Set a point to where the mouse is; ``knob+`` adds where a drag began and where it is."""
+        start, now, finished = drag
+        name = knob.removesuffix("+")
+        if name == knob:
+            self.gestured.emit((knob, now))
+            return
+        if self._before_drag is None:
+            self._before_drag = tuple(self._knobs.get(name) or ())
+        if now != start:
+            self.gestured.emit((name, (*self._before_drag, start, now)))
+        if finished:
+            self._before_drag = None
 
 
 class TileLabels(Overlay):

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from engines.motion.dance_views import filled, usual_distance, warning_curve
+from engines.motion.dance import dragged
+from engines.motion.dance_views import filled, light, usual_among, warning_curve
+from engines.nn.dance_baselines import nearest_pose
 from engines.nn.dance_clips import drive, training_clip
 from explorer import params as knobs
 from explorer.core.registry import load, parse
 from explorer.core.session import Session
+from explorer.engine import EngineError
 from explorer.kinds import Artefact
 
 ROW = parse(
@@ -28,12 +31,17 @@ ROW = parse(
         "groups": {
             "frames": {"kinds": ["Image", "Keypoints"], "area": "centre"},
             "memory": {"kinds": ["Image"], "area": "right"},
+            "hand": {"kinds": ["Image"], "area": "centre"},
+            "light": {"kinds": ["Text"], "area": "right"},
+            "face": {"kinds": ["Image", "Field"], "area": "right"},
+            "critic": {"kinds": ["Field"], "area": "bottom"},
+            "matching": {"kinds": ["Matrix"], "area": "bottom"},
             "normalisation": {"kinds": ["Curve"], "area": "bottom"},
             "quality": {"kinds": ["Curve"], "area": "bottom"},
             "training": {"kinds": ["Curve"], "area": "bottom"},
             "held-out": {"kinds": ["Image"], "area": "centre"},
         },
-        "points": ["model.19", "model.10"],
+        "points": ["generator.model.19", "generator.model.10"],
     },
     "tests",
 )
@@ -42,16 +50,16 @@ ROW = parse(
 @pytest.fixture(scope="module")
 def session() -> Any:
     torch.set_num_threads(1)
-    made = Session(ROW, device="cpu", seed=3, params={"frames": 3})
+    made = Session(ROW, device="cpu", seed=3, params={"frames": 3, "weights": "random"})
     made.open()
     yield made
     made.close()
 
 
 def shown(session: Session, **values: Any) -> list[Artefact]:
-    session.set_params({"frames": 3, **values})
+    plain = knobs.as_dict(load(ROW).Params()) | {"frames": 3, "weights": "random"}
+    session.set_params(plain | values)
     found = [a for frame in session.run({}) for a in frame.artefacts]
-    session.set_params(knobs.as_dict(load(ROW).Params()) | {"frames": 3})
     return found
 
 
@@ -83,7 +91,7 @@ def test_normalised_toes_run_along_the_targets_floor(session: Session) -> None:
 
 
 def test_the_frame_before_is_what_was_generated(session: Session) -> None:
-    made = shown(session)
+    made = shown(session, faces=False)  # the corrected face is not fed back
     generated = [a.image for a in made if a.name == "frames/4 generated"]
     before = [a.image for a in made if a.name == "memory/frame before"]
     np.testing.assert_array_equal(before[1], generated[0])
@@ -93,22 +101,42 @@ def test_the_frame_before_is_what_was_generated(session: Session) -> None:
     assert all((a.image == 128).all() for a in without if a.name == "memory/frame before")
 
 
-def test_a_held_joint_moves_the_figure_and_the_frame(session: Session) -> None:
-    plain, held = shown(session), shown(session, at=(10.0, 12.0))
+def test_a_dragged_joint_moves_the_figure_and_the_frame(session: Session) -> None:
+    plain = shown(session)
     name = "frames/3 figure that drives"
-    assert last(plain, name).gestures == {"pick": "at"}
-    assert (last(plain, name).image[10:14, 8:12] == 255).all()
-    assert (last(held, name).image[11:13, 9:11] != 255).any()
-    generated = "frames/4 generated"
-    assert not np.array_equal(last(plain, generated).image, last(held, generated).image)
+    assert last(plain, "hand/figure").gestures == {"drag": "moved+"}
+    pose = last(plain, "frames/1 source's joints").points  # no knob needs what it holds
+    assert pose.shape == (1, 17, 3)
+    assert (last(plain, "hand/figure").image[3:7, 58:62] == 255).all()
+    held = shown(session, moved=((50.0, 16.0), (60.0, 5.0)))
+    assert (last(held, "hand/figure").image[4:6, 59:61] != 255).any()
+    for name in ("hand/generated", "frames/4 generated"):
+        assert not np.array_equal(last(plain, name).image, last(held, name).image)
     far = "quality/distance to the nearest training pose"
     assert last(held, far).y.mean() > last(plain, far).y.mean()
+    assert last(held, far).note.startswith("WARNING: 3 of 3")
+    assert last(held, "light/driving pose").text.startswith("WARNING: frame 2:")
+    with pytest.raises(EngineError, match="give pairs of from and to"):
+        shown(session, moved=((1.0, 1.0),))
+
+
+def test_drags_take_the_nearest_joint_from_where_it_is_by_then() -> None:
+    pose = np.zeros((17, 3))
+    pose[[0, 9, 10], 2] = 1
+    pose[[0, 9, 10], 0] = (10, 20, 30)
+    pose[3, :2] = 29, 1  # not seen
+    way = dragged(pose, ((29, 1), (40, 8)))
+    assert way[10].tolist() == [10, 8]
+    assert np.count_nonzero(way) == 2
+    again = dragged(pose, ((29, 1), (40, 8), (41, 8), (0, 0)))
+    assert again[10].tolist() == [-30, 0]
+    assert not dragged(pose, ()).any()
 
 
 def test_every_knob_of_a_run_acts(session: Session) -> None:
     plain = shown(session)
     for name, value in {
-        "motion": "own skeleton", "first": 9, "size": 1.2, "lift": 3.0, "jitter": 1.0,
+        "motion": "own skeleton", "first": 9, "moved": ((1.0, 1.0), (30.0, 30.0)), "size": 1.2, "lift": 3.0, "jitter": 1.0,
         "window": "7", "thick": 2.0, "drop": "left shoulder to left elbow",
     }.items():  # fmt: skip
         other = shown(session, **{name: value})
@@ -120,23 +148,26 @@ def test_every_knob_of_a_run_acts(session: Session) -> None:
 
 def test_far_poses_are_told_and_usual_ones_are_not() -> None:
     poses = training_clip().poses
-    usual = usual_distance(poses, 300)
+    usual = usual_among(poses, 300)
     assert 1 < usual < 6
-    near = warning_curve(poses[:5], poses, usual, 0, 0)
+    near = warning_curve(nearest_pose(poses[:5], poses)[1], usual, 0, 0)
     assert near.y.max() == 0
-    assert near.note.startswith("every driving pose")
-    mirrored = poses[:5].copy()
-    mirrored[..., 1] = 64 - mirrored[..., 1]  # upside down
-    far = warning_curve(mirrored, poses, usual, 7, 0)
-    assert far.note.startswith("5 of 5 frames lie farther")
+    assert near.note.startswith("fine: ")
+    flipped = poses[:5].copy()
+    flipped[..., 1] = 64 - flipped[..., 1]  # upside down
+    away = nearest_pose(flipped, poses)[1]
+    far = warning_curve(away, usual, 7, 0)
+    assert far.note.startswith("WARNING: 5 of 5 frames")
     assert far.x.tolist() == [7, 8, 9, 10, 11]
+    assert light(7, away[0], usual, 0).text.startswith("WARNING: frame 7")
+    assert light(7, usual, usual, 0).text.startswith("Fine: frame 7")
 
 
 def test_usual_distance_by_hand() -> None:
     clips = np.ones((60, 17, 3))
     clips[:, :, 0] = np.repeat([0.0, 4.0, 4.0], 20)[:, None]
     # The first clip is 4 px from both others; those two are alike.
-    assert usual_distance(clips, 20) == pytest.approx(4)
+    assert usual_among(clips, 20) == pytest.approx(4)
 
 
 def test_gaps_of_a_curve_are_bridged() -> None:
@@ -150,7 +181,9 @@ def trained(session: Session, steps: int, **given: Any) -> list[Artefact]:
 
 
 def opened(seed: int) -> Session:
-    made = Session(ROW, device="cpu", seed=seed, params={"batch": 1, "frames": 2})
+    made = Session(
+        ROW, device="cpu", seed=seed, params={"batch": 1, "frames": 2, "weights": "random"}
+    )
     made.open()
     return made
 

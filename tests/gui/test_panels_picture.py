@@ -149,6 +149,30 @@ def test_gestures_set_their_knobs_in_input_pixels(qtbot: Any) -> None:
     assert dabs[-1][:2] == pytest.approx((30, 10), abs=0.5)
 
 
+def test_a_drag_sets_a_point_or_adds_from_and_to(qtbot: Any) -> None:
+    image = np.zeros((50, 80, 3), np.uint8)
+    panel = shown(qtbot, ImagePanel())
+    values: list[tuple[str, Any]] = []
+    panel.gestured.connect(values.append)
+    panel.gestured.connect(lambda told: panel.show_knob(*told))  # as the window does
+    panel.show_artefact(Image("input/photo", image, gestures={"drag": "spot"}))
+    drag(qtbot, panel, (10, 10), (30, 20))
+    assert values[-1][0] == "spot"
+    assert values[-1][1] == pytest.approx((30, 20), abs=0.5)
+    panel.show_artefact(Image("input/photo", image, gestures={"drag": "moved+"}))
+    for start, end in (((10, 10), (30, 20)), ((60, 40), (50, 5))):
+        drag(qtbot, panel, start, end)
+    assert {name for name, _ in values[2:]} <= {"moved", "spot"}
+    knob, places = values[-1]
+    assert knob == "moved"
+    assert np.array(places) == pytest.approx(
+        np.array([(10, 10), (30, 20), (60, 40), (50, 5)]), abs=0.5
+    )
+    count = len(values)
+    drag(qtbot, panel, (40, 40), (40, 40))  # a click drags nothing
+    assert len(values) == count
+
+
 def test_a_brush_may_have_a_value_and_a_radius_of_its_own(qtbot: Any) -> None:
     panel = shown(qtbot, ImagePanel())
     values: list[tuple[str, Any]] = []
