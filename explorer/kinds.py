@@ -143,11 +143,15 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image(Artefact):
-    """A picture (H, W, 3) or a batch (N, H, W, 3), uint8 sRGB; ``labels`` name the tiles."""
+    """A picture (H, W, 3) or a batch (N, H, W, 3), uint8 sRGB; ``labels`` name the tiles.
+
+    ``fps`` above 0: the steps of the run are the frames of a film of that rate, written as MP4.
+    """
 
     image: Array
     labels: Sequence[str] = ()
     affine: Affine | None = None
+    fps: float = field(default=0.0, kw_only=True)
 
     def check(self) -> None:
         """Need uint8 and three channels."""
@@ -452,7 +456,7 @@ KIND: Mapping[str, type[Artefact]] = {kind.__name__: kind for kind in KINDS}
 # Fields of the artefact itself, which run.json holds, and what lies behind it.
 _ABOUT = {
     "name", "step", "frame", "run", "unit", "note", "gestures", "target", "affine", "full",
-    "classes",
+    "classes", "fps",
 }  # fmt: skip
 
 

@@ -170,7 +170,10 @@ def median_window(poses: npt.ArrayLike, window: int = WINDOW, least: float = 0.0
 
 
 def one_person(frames: Sequence[npt.ArrayLike]) -> tuple[Floats, int]:
-    """Of everybody in a clip, the one who is in most frames; the largest where that is a tie.
+    """Of everybody in a clip, the one who fills most of it: heights added up over all frames.
+
+    Who was away for long comes back under a new number: in frames without the one who was chosen,
+    somebody who is alone and never stands beside that person is taken for the same.
 
     Args:
         frames: of each frame the poses (P, 17, 3) found in it, possibly none.
@@ -183,20 +186,27 @@ def one_person(frames: Sequence[npt.ArrayLike]) -> tuple[Floats, int]:
         ValueError: nobody is in any frame.
     """
     crowd, of_frames = Crowd(), []
-    weight: dict[int, tuple[int, float]] = {}
+    weight: dict[int, float] = {}
     for frame in frames:
         poses = np.asarray(frame, np.float64).reshape(-1, len(JOINTS), 3)
         numbers, crowd = followed(crowd, list(poses))
         of_frames.append(dict(zip(numbers, poses, strict=True)))
         for number, pose in of_frames[-1].items():
-            count, size = weight.get(number, (0, 0.0))
-            weight[number] = (count + 1, size + float(np.ptp(pose[:, 1])))
+            weight[number] = weight.get(number, 0.0) + float(np.ptp(pose[:, 1]))
     if not weight:
         raise ValueError(f"no person is in any of {len(of_frames)} frames; take another clip")
     chosen = max(weight, key=lambda number: weight[number])
-    nobody = np.zeros((len(JOINTS), 3))
-    found = np.stack([frame.get(chosen, nobody) for frame in of_frames])
-    return found, sum(len(frame) > (chosen in frame) for frame in of_frames)
+    beside = {other for frame in of_frames if chosen in frame for other in frame}
+    found = np.zeros((len(of_frames), len(JOINTS), 3))
+    crowded = 0
+    for t, frame in enumerate(of_frames):
+        others = [number for number in frame if number not in beside]
+        if chosen in frame:
+            found[t] = frame[chosen]
+        elif len(frame) == len(others) == 1:
+            found[t] = frame[others[0]]
+        crowded += len(frame) > bool(found[t].any())
+    return found, crowded
 
 
 def _tallest(heights: Floats, toes: Floats, row: float, band: float) -> float:

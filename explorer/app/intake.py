@@ -113,6 +113,11 @@ class Intake(QObject):
         if what == "sample":
             self._window.touched("source")
             self._window.sources.give_sample(slot)
+        elif what == "nothing":
+            self._window.touched("source")
+            self._window.sources.empty(slot)
+            if self._window.room.slots is not None:
+                self._window.room.slots.rows[slot].show_empty()
         elif what == "camera":
             self._window.touched("source")
             self._window.sources.give(slot, f"{CAMERA}0")

@@ -17,6 +17,7 @@ from PySide6.QtCore import QThread, Signal
 from explorer.app.laying import Laying
 from explorer.app.mailbox import Mailbox
 from explorer.app.reports import Failure, ReadValue, failure_of, opened_of
+from explorer.core.registry import is_filled
 from explorer.core.timeline import Timeline
 from explorer.views import Edit, Frame, Handle, View
 
@@ -292,7 +293,7 @@ class Runner(QThread):
             return
         if self._busy:
             self._stale = True
-        elif self._source.inputs or not self._session.row.inputs:
+        elif self._source.inputs or is_filled(self._session.row, ()):
             self._due = True
             self._wake.notify()
 

@@ -11,6 +11,8 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QMenu
 
+from explorer.kinds import Image
+
 if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.inputs import Pixels
@@ -71,6 +73,9 @@ class Saving(QObject):
     def save(self, panel: Panel, path: Path, scale: int = 1) -> None:
         """Write one file by its suffix; the outcome is said in the status bar."""
         try:
+            if path.suffix == ".mp4" and isinstance(panel.artefact, Image) and panel.artefact.fps:
+                self.save_span(panel, path)
+                return
             if path.suffix == ".mp4":
                 self.film = Film(self._window, panel, path)
                 self.film.start()
@@ -85,12 +90,15 @@ class Saving(QObject):
             self._window.say(f"Wrote {path}")
 
     def save_span(self, panel: Panel, path: Path) -> None:
-        """Write the recorded numbers of what a panel shows, off the window's thread."""
-        from explorer.core.recording import save_artefact_span, save_layer_span
+        """Write the recorded numbers (or the film) of what a panel shows, off the window's
+        thread."""
+        from explorer.core.recording import save_artefact_span, save_film, save_layer_span
 
         point = getattr(panel, "point", "")
         name = panel.artefact.name if panel.artefact is not None else ""
         save, what = (save_layer_span, point) if point else (save_artefact_span, name)
+        if path.suffix == ".mp4":
+            save = save_film
         frames = self._window.runner.timeline.span()
         self._window.say(f"Writing {path.name} …")
 
@@ -163,8 +171,12 @@ class Film(QObject):
             self._window.playing.scrubbed = self._next  # what comes meanwhile is not drawn
             self._window.presenter.show(frame, stale=f"step {self._next + 1} of {self._count}")
         elif self._end():
-            self._writer.close()
-            self._window.say(f"Wrote {self._path}")
+            try:
+                self._writer.close()
+            except OSError as error:
+                self._window.say(f"Not saved: {error}")
+            else:
+                self._window.say(f"Wrote {self._path}")
 
     @Slot(object)
     def _drawn(self, _frame: Any) -> None:

@@ -99,7 +99,8 @@ class SessionFiles(QObject):
         self.path = path
         self._window.settings.add_recent(str(path))
         self._window.commanding.fill_menus()
-        pasted = [s for s in self._window.row.inputs if s not in self._inputs()]
+        given = [s for s in self._window.row.inputs if self._window.sources.source(s) is not None]
+        pasted = [s for s in given if s not in self._inputs()]
         more = f"; the pasted {pasted[0]} has no file and is not in it" if pasted else ""
         self._window.say(f"Saved {path}{more}")
         return True

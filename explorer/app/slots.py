@@ -38,10 +38,12 @@ class SlotRow(QFrame):
     """One slot: what is in it, and three ways to change it (drop, open, sample)."""
 
     dropped = Signal(object)  # list[Dropped]
-    wanted = Signal(str, str)  # slot; "open", "sample", "camera"
+    wanted = Signal(str, str)  # slot; "open", "sample", "camera", "nothing"
     typed = Signal(str, str)  # slot, text
 
-    def __init__(self, slot: str, kind: str, *, sample: bool, parent: QWidget) -> None:
+    def __init__(
+        self, slot: str, kind: str, *, sample: bool, optional: bool, parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self.slot, self.kind = slot, kind.partition(".")[0]
         self._theme = DARK
@@ -58,7 +60,8 @@ class SlotRow(QFrame):
         self.name = ElidedLabel("caption", "muted", self)
         self.name.set_text(slot)
         self.file = ElidedLabel("body", "text", self)
-        self.file.set_text("empty: drop something here")
+        self._optional = optional
+        self.show_empty()
         self.field: QLineEdit | None = None
         self.open_button = self._button("folder", "Open…", "Ctrl+O")
         self.more_button = self._button("chevron-down", "Sample, camera", "")
@@ -81,6 +84,8 @@ class SlotRow(QFrame):
             menu.addAction("Sample").triggered.connect(self._want_sample)
         if self.kind == "image":
             menu.addAction("Camera").triggered.connect(self._want_camera)
+        if self._optional:
+            menu.addAction("Nothing").triggered.connect(self._want_nothing)
         self.more_button.setMenu(menu)
         self.more_button.setVisible(not menu.isEmpty())
         self.open_button.clicked.connect(self._want_open)
@@ -120,7 +125,16 @@ class SlotRow(QFrame):
         if isinstance(value, ImageInput):
             self.thumb.setPixmap(thumbnail(value.pixels, THUMB))
         else:
-            self._draw_icon("camera" if source.live else "film" if source.moving else "")
+            moving = hasattr(value, "fps")
+            self._draw_icon("camera" if source.live else "film" if moving else "")
+
+    def show_empty(self) -> None:
+        """Show that nothing is in the slot."""
+        self.name.set_text(self.slot)
+        may = f"empty: drop {_article(self.kind)} here, or none"
+        self.file.set_text(may if self._optional else "empty: drop something here")
+        self._has_thumb = False
+        self._draw_icon("")
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
@@ -155,6 +169,10 @@ class SlotRow(QFrame):
         self.wanted.emit(self.slot, "camera")
 
     @Slot()
+    def _want_nothing(self) -> None:
+        self.wanted.emit(self.slot, "nothing")
+
+    @Slot()
     def _enter(self) -> None:
         if self.field is not None and self.field.text().strip():
             self.typed.emit(self.slot, self.field.text())
@@ -185,7 +203,9 @@ class SlotBox(QWidget):
                 old.deleteLater()
         self.rows = {}
         for slot, kind in row.inputs.items():
-            made = SlotRow(slot, kind, sample=slot in row.sample, parent=self)
+            made = SlotRow(
+                slot, kind, sample=slot in row.sample, optional=slot in row.optional, parent=self
+            )
             made.dropped.connect(self.dropped)
             made.wanted.connect(self.wanted)
             made.typed.connect(self.typed)
@@ -229,7 +249,7 @@ def _about(source: Source) -> str:
         return f" · {counted(len(value.files), 'picture')}"
     if source.live:
         return " · live"
-    return f" · {counted(len(value), 'frame')}" if source.moving else ""  # type: ignore[arg-type]
+    return f" · {counted(len(value), 'frame')}" if hasattr(value, "fps") else ""  # type: ignore[arg-type]
 
 
 def counted(number: int, thing: str) -> str:

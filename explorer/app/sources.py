@@ -38,8 +38,8 @@ class Source:
 
     @property
     def moving(self) -> bool:
-        """Whether it has frames to play: a clip, a camera, or a folder of pictures."""
-        return hasattr(self.input, "fps")
+        """Whether it has frames to play one by one: a clip, a camera, or a folder of pictures."""
+        return hasattr(self.input, "fps") and not getattr(self.input, "whole", False)
 
     @property
     def live(self) -> bool:
@@ -136,6 +136,8 @@ class Sources(QObject):
             slot = self._slot_for(source, taken=kept)
             if slot is not None:
                 kept[slot] = replace(source, slot=slot)
+                if hasattr(source.input, "whole"):
+                    source.input.whole = row.inputs[slot].startswith("clip")
         self._close_all(but=kept.values())
         self._sources = kept
         for slot in row.inputs:
@@ -175,6 +177,15 @@ class Sources(QObject):
         image = ImageInput(np.ascontiguousarray(pixels), name=name)
         self._put(Source(slot, image, "", "user"))
 
+    def empty(self, slot: str) -> None:
+        """Let go of what is in a slot that may stay empty."""
+        self._tickets.pop(slot, None)
+        old = self._sources.pop(slot, None)
+        if self.is_complete() and not self._tickets:
+            self.complete.emit()
+        if old is not None:
+            _close(old.input)
+
     def source(self, slot: str) -> Source | None:
         """What is in a slot."""
         return self._sources.get(slot)
@@ -197,8 +208,10 @@ class Sources(QObject):
         return next((s for s in self._sources.values() if s.moving), None)
 
     def is_complete(self) -> bool:
-        """Whether every slot of the engine is filled."""
-        return self._row is not None and all(slot in self._sources for slot in self._row.inputs)
+        """Whether every slot of the engine is filled that must be."""
+        from explorer.core.registry import is_filled
+
+        return self._row is not None and is_filled(self._row, self._sources)
 
     def is_reading(self) -> bool:
         """Whether something is being opened."""
@@ -269,8 +282,8 @@ class Sources(QObject):
     def _slot_for(self, source: Source, taken: Mapping[str, Source]) -> str | None:
         from explorer.core.media import fits
 
-        kind = kind_of(source.input)
-        free = [s for s in self._known().inputs if s not in taken]
+        kind, row = kind_of(source.input), self._known()
+        free = [s for s in row.inputs if s not in taken and s not in row.optional]
         fitting = [s for s in free if fits(self._known().inputs[s], kind)]
         return source.slot if source.slot in fitting else next(iter(fitting), None)
 

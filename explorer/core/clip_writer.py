@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ import numpy as np
 from explorer.core.atomic import atomic
 from explorer.core.drawing import Pixels
 from explorer.core.opencv import opencv
+
+SPARE = 1 << 20  # bytes of room without which no further frame is begun
 
 
 class ExportError(OSError):
@@ -56,6 +60,8 @@ class ClipWriter:
         """Add one frame (H, W, 3) uint8 sRGB."""
         if self._part is None:
             raise ExportError(f"{self._path.name}: already closed")
+        if shutil.disk_usage(self._part.parent).free < SPARE:
+            raise self._full()
         if self._video is None:
             self._open(pixels.shape[0] // 2 * 2 or 2, pixels.shape[1] // 2 * 2 or 2)
         height, width = self._size
@@ -70,10 +76,8 @@ class ClipWriter:
             return
         self._video.release()
         part, self._part = self._part, None
-        if part is not None and part.stat().st_size == 0:
-            self._leave(
-                ExportError(f"{self._path.name}: the encoder wrote nothing; is the disk full?")
-            )
+        if part is not None and not is_whole(part):  # the encoder itself says nothing
+            self._leave(self._full())
         self._writing.__exit__(None, None, None)
 
     def abort(self) -> None:
@@ -113,9 +117,35 @@ class ClipWriter:
                 f"{self._path.name}: this OpenCV cannot encode {width} x {height} MPEG-4"
             )
 
+    def _full(self) -> ExportError:
+        folder = self._path.parent
+        return ExportError(
+            f"{self._path.name}: the disk took no more, {shutil.disk_usage(folder).free >> 20} MiB "
+            f"are free in {folder}; nothing was kept. Make room there or choose another folder"
+        )
+
     def _leave(self, error: Exception) -> None:
         self._writing.__exit__(type(error), error, None)
         raise error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the boxes of an MP4 fill the file and its index is there: it was written to the end.
+
+    ISO/IEC 14496-12, section 4.2: a length of 32 bits and a name; 1 means that 64 bits follow.
+    """
+    end, at, names = path.stat().st_size, 0, set()
+    with path.open("rb") as file:
+        while at + 8 <= end:
+            file.seek(at)
+            length, name = struct.unpack(">I4s", file.read(8))
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big")
+            if length < 8:
+                return False
+            names.add(name)
+            at += length
+    return at == end and b"moov" in names
 
 
 class _Aborted(Exception):

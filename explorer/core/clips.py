@@ -29,6 +29,8 @@ from explorer.inputs import Pixels
 
 FPS = 25.0
 """Assumed where a file or camera names none."""
+UNEVEN = 1.5
+"""Times as long as the shortest frame: a clip with such frames has no one rate."""
 
 
 class Clip:
@@ -40,9 +42,13 @@ class Clip:
     where a container leads to is not to be trusted.
 
     One reader at a time: calls from several threads are serialised.
+
+    Attributes:
+        whole: an engine takes the clip itself, not frame after frame of it.
     """
 
     live = False
+    whole = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -90,6 +96,13 @@ class Clip:
             if index + 1 < self._length:
                 self._ahead = (index + 1, self._worker.submit(self._read, index + 1))
             return frame
+
+    @property
+    def steady(self) -> bool:
+        """Whether all frames last equally long, as far as the file says; lists its packets once."""
+        with self._lock:
+            gaps = [b - a for a, b in pairwise(self._index())]
+        return not gaps or max(gaps) < UNEVEN * min(gaps)
 
     @property
     def sha256(self) -> str:

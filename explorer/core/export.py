@@ -59,8 +59,9 @@ def write_run(
 ) -> dict[str, Any]:
     """Consume a run and write PNG and NPZ of the last artefact of each name, and run.json.
 
-    A run over several frames of a clip also gives an MP4 of each artefact that is a picture. What
-    panels or ``--capture`` asked for is written as FeatureMaps under ``capture/POINT``.
+    A run over several frames of a clip also gives an MP4 of each artefact that is a picture, any
+    run an MP4 of the steps of each Image with a rate. What panels or ``--capture`` asked for is
+    written as FeatureMaps under ``capture/POINT``.
 
     Args:
         record: facts for run.json, or a function that gives them when the run has ended.
@@ -149,7 +150,8 @@ class _Run:
         self.last: dict[str, Artefact] = {}
         self.captured: dict[str, Rendered] = {}
         self.stills: dict[str, list[str]] = {}
-        self.films: dict[str, ClipWriter] = {}
+        self.films: dict[str, ClipWriter] = {}  # of a clip's frames
+        self.rolls: dict[str, ClipWriter] = {}  # of a run's steps
         self.ground: Pixels | None = None
         self._first: dict[str, tuple[Artefact, Pixels | None]] = {}
         self._shown: dict[str, tuple[Artefact, Pixels | None]] = {}
@@ -166,6 +168,7 @@ class _Run:
             if _is_ground(artefact):
                 self.ground = artefact.image
         for artefact in frame.artefacts:
+            self._roll(artefact)
             self.last[artefact.name] = artefact
             self._shown[artefact.name] = (artefact, self.ground)
             if self.every and artefact.step % self.every == 0:
@@ -180,14 +183,14 @@ class _Run:
         """Write the last of everything; the entries for run.json."""
         if self._first or self.films:
             self._film()
-        for film in self.films.values():
+        for film in (*self.films.values(), *self.rolls.values()):
             film.close()
         entries = [self._entry(artefact) for artefact in self.last.values()]
         return entries + [self._capture(rendered, read) for rendered in self.captured.values()]
 
     def close(self) -> None:
         """Let go of films that an error left open."""
-        for film in self.films.values():
+        for film in (*self.films.values(), *self.rolls.values()):
             film.abort()
 
     def _film(self) -> None:
@@ -195,7 +198,7 @@ class _Run:
 
         The first frame waits for a second one: one picture is no film.
         """
-        shown = {k: v for k, v in self._shown.items() if type(v[0]) not in PLOTS}
+        shown = {k: v for k, v in self._shown.items() if not (_is_plot(v[0]) or _rate(v[0]))}
         self._shown = {}
         waiting, self._first = self._first, {}
         if not self.films and not waiting:
@@ -207,6 +210,17 @@ class _Run:
                     path = self.scratch / f"{self.names.of(name)}.mp4"
                     self.films[name] = ClipWriter(path, self.fps)
                 self.films[name].write(picture(artefact, _under(artefact, ground)))
+
+    def _roll(self, artefact: Artefact) -> None:
+        """One more frame of a film that goes on with the steps, from its second frame on."""
+        fps, before = _rate(artefact), self.last.get(artefact.name)
+        if not (fps and isinstance(before, Image) and isinstance(artefact, Image)):
+            return
+        if artefact.name not in self.rolls:
+            path = self.scratch / f"{self.names.of(artefact.name)}.mp4"
+            self.rolls[artefact.name] = ClipWriter(path, fps)
+            self.rolls[artefact.name].write(before.image)
+        self.rolls[artefact.name].write(artefact.image)
 
     def _png(self, artefact: Artefact, stem: str) -> None:
         scale = 0 if isinstance(artefact, _BARE) else 1
@@ -239,7 +253,7 @@ class _Run:
             for ending, text in self._poses.texts(artefact.name).items():
                 (self.scratch / f"{stem}{ending}").write_text(text, encoding="utf-8")
                 files.append(f"{stem}{ending}")
-        if artefact.name in self.films:
+        if artefact.name in self.films or artefact.name in self.rolls:
             files.append(f"{stem}.mp4")
         return entry | {"files": files + self.stills.get(artefact.name, [])}
 
@@ -278,6 +292,15 @@ def _best(artefact: Scores) -> list[dict[str, Any]]:
 def _is_ground(artefact: Artefact) -> bool:
     """Whether boxes and masks are drawn over it: the input picture."""
     return isinstance(artefact, Image) and artefact.group == "input" and artefact.image.ndim == 3
+
+
+def _is_plot(artefact: Artefact) -> bool:
+    return type(artefact) in PLOTS
+
+
+def _rate(artefact: Artefact) -> float:
+    """Frames a second of the film that the steps make up; 0 where they make up none."""
+    return artefact.fps if isinstance(artefact, Image) and artefact.image.ndim == 3 else 0.0
 
 
 def _under(artefact: Artefact, ground: Pixels | None) -> Pixels | None:

@@ -59,7 +59,8 @@ def fits(slot_type: str, found: str) -> bool:
 def read_input(slot_type: str, value: str | Path) -> Input:
     """Open what a slot was given: a path, "camera" or "camera:1", or for a text slot the text.
 
-    A clip in an image slot is opened as a clip, whose frames are run one by one.
+    A clip in an image slot is opened as a clip, whose frames are run one by one; in a clip slot the
+    engine takes it whole.
 
     Raises:
         MediaError: it is not there, of the wrong kind, or cannot be read.
@@ -80,7 +81,9 @@ def read_input(slot_type: str, value: str | Path) -> Input:
     if kind == "file":
         return read_file(path, (f".{suffix}",) if suffix else ())
     if kind == "clip":
-        return open_clip(path)
+        clip = open_clip(path)
+        clip.whole = True
+        return clip
     return _picture_or_clip(path)
 
 

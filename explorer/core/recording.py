@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.core.clip_writer import ExportError, writing
-from explorer.kinds import Artefact
+from explorer.core.clip_writer import ClipWriter, ExportError, writing
+from explorer.kinds import Artefact, Image
 from explorer.views import NOT_FINITE, TOP, Frame, Rendered
 
 WINDOW = 25  # steps before a change that say how much a unit usually moves: a second of video
@@ -133,6 +133,25 @@ def save_layer_span(path: Path, frames: Frames, point: str) -> int:
         for name in ("unit_mean", "unit_low", "unit_high"):
             _stream(file, name, count, (getattr(r.statistics, name) for r in kept()))
         _stream_times(file, times)
+    return count
+
+
+def save_film(path: Path, frames: Frames, name: str) -> int:
+    """Write the recorded pictures of an Image whose steps make up a film; returns their number.
+
+    Raises:
+        ExportError: the file cannot be written, or there is no such film.
+    """
+    shown = (a for f in frames() for a in f.artefacts if a.name == name and isinstance(a, Image))
+    first = next(shown, None)
+    if first is None or not first.fps:
+        raise ExportError(f"{name} is no film of its steps; save it as PNG")
+    count = 1
+    with ClipWriter(path, first.fps) as film:
+        film.write(first.image)
+        for picture in shown:
+            film.write(picture.image)
+            count += 1
     return count
 
 

@@ -55,7 +55,10 @@ class WeightsRow:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a window without torch knows of an engine. ``problem`` says why it cannot run."""
+    """What a window without torch knows of an engine. ``problem`` says why it cannot run.
+
+    ``optional`` names inputs that may stay empty.
+    """
 
     name: str
     engine: str
@@ -65,6 +68,7 @@ class Row:
     summary: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
     sample: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
     groups: Mapping[str, GroupRow] = field(default_factory=dict)
     points: tuple[str, ...] = ()
     layout: str = "units"
@@ -91,9 +95,15 @@ def parse(data: Mapping[str, Any], origin: str) -> Row:
         groups[name] = GroupRow(name, tuple(group["kinds"]), area, title)
     weights = tuple(WeightsRow(**row) for row in data.get("weights", ()))
     points = tuple(data.get("points", ()))
-    row = Row(**{**data, "groups": groups, "weights": weights, "points": points, "origin": origin})
+    made = {"groups": groups, "weights": weights, "points": points, "origin": origin}
+    row = Row(**{**data, **made, "optional": tuple(data.get("optional", ()))})
     _check(row)
     return row
+
+
+def is_filled(row: Row, given: Iterable[str]) -> bool:
+    """Whether every input that may not stay empty is among ``given``."""
+    return set(row.inputs) - set(row.optional) <= set(given)
 
 
 def _check(row: Row) -> None:
@@ -114,9 +124,10 @@ def _check(row: Row) -> None:
     for slot, kind in row.inputs.items():
         if kind.partition(".")[0] not in SLOTS:
             raise ValueError(f"input {slot!r}: {unknown('type', kind, SLOTS)}")
-    for slot in row.sample:
-        if slot not in row.inputs:
-            raise ValueError(f"sample: {unknown('input', slot, row.inputs)}")
+    for what in ("sample", "optional"):
+        for slot in getattr(row, what):
+            if slot not in row.inputs:
+                raise ValueError(f"{what}: {unknown('input', slot, row.inputs)}")
 
 
 def table(points: Iterable[EntryPoint] | None = None) -> dict[str, Row]:

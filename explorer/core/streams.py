@@ -8,9 +8,9 @@ from explorer.inputs import ClipInput, ImageInput, Inputs
 
 
 def clip_of(inputs: Inputs) -> ClipInput | None:
-    """The clip that streams through an image slot, if any."""
+    """The clip that streams through an image slot, if any; a clip slot takes its clip whole."""
     for value in inputs.values():
-        if hasattr(value, "fps") and hasattr(value, "live"):
+        if _streams(value):
             clip: ClipInput = value
             return clip
     return None
@@ -20,7 +20,11 @@ def with_frame(inputs: Inputs, pixels: Any, index: int) -> dict[str, Any]:
     """The inputs with the clip replaced by one of its frames."""
     return {
         slot: ImageInput(pixels, value.name, value.path, "", index)
-        if hasattr(value, "fps") and hasattr(value, "live")
+        if _streams(value)
         else value
         for slot, value in inputs.items()
     }
+
+
+def _streams(value: Any) -> bool:
+    return hasattr(value, "fps") and hasattr(value, "live") and not getattr(value, "whole", False)
