@@ -132,7 +132,7 @@ class Capture:
         self._release()
         self._wanted = wanted
         for leaf in self._stops:
-            self._handles.append(leaf.register_forward_pre_hook(self._enter))
+            self._handles.append(leaf.register_forward_pre_hook(self.enter))
         if len(self.modules) == 1:  # no module inside: only the graph tells where its backward is
             self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
@@ -355,7 +355,7 @@ class Capture:
 
         return hook
 
-    def _enter(self, module: nn.Module, args: Any) -> None:
+    def enter(self, module: nn.Module, args: Any) -> None:
         """Before a leaf: stop here if asked to, in the backward pass too, and note where the
         picture enters the network."""
         if self._cancelled():

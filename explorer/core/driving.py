@@ -33,14 +33,18 @@ SELDOM = 250  # times what a sweep takes lie between two: 0.4 % of the time
 class Manner:
     """How a generator is driven: with gradients on, and whether what passes is captured.
 
-    A study is not captured: what was captured of the engine's own run stays.
+    A study is not captured: what was captured of the engine's own run stays. Frames of a clip are
+    ``played``: blocks that nobody looks into may run as graphs.
     """
 
     grad: bool = False
     study: bool = False
+    played: bool = False
 
 
-RUN, STUDY, TRAINING = Manner(), Manner(study=True), Manner(grad=True)
+RUN, STUDY, TRAINING, PLAYED = (
+    Manner(), Manner(study=True), Manner(grad=True), Manner(played=True)
+)  # fmt: skip
 
 
 class Driver:
@@ -118,6 +122,7 @@ class Driver:
             generator.close()
             session.capture.remove()
             session.instruments.detach()
+            session.scripted.leave()
 
     def quietly(
         self, generator: Running, frame: int, edits: Sequence[Edit] = ()
@@ -171,6 +176,8 @@ class Driver:
                 capture.start_pass()
                 if may_sweep and not manner.study and self._sweep_due():
                     capture.sweep(on=True)
+                if manner.played:
+                    session.scripted.enter(session.params)
                 made = generator.send(session.params) if started else next(generator)
                 if not isinstance(made, EndOfStep):
                     made = sealed(made, self.run, frame)
