@@ -46,7 +46,8 @@ from explorer.api import (
     knob,
 )  # fmt: skip
 
-MODELS = models("faster")
+LATERAL = "shapes-fpn-hard-lateral"  # trained without its top-down path
+MODELS = (*models("faster")[:-1], LATERAL, UNTRAINED)
 Cells = tuple[tuple[float, float], ...]
 
 
@@ -56,11 +57,13 @@ class FpnParams(TrainingParams, DetectionParams):
 
     model: str = knob(
         MODELS[0], choices=MODELS, effect="build",
-        help="shapes-… were trained here on generated scenes; …-coco are the official weights",
+        help="shapes-… were trained here on generated scenes, …-lateral without a top-down path; "
+        "…-coco are the official weights",
     )  # fmt: skip
     off: tuple[tuple[float, float], ...] = knob(
         (), kind="points",
-        help="paths switched off, as level,path from 0: path 0 is the lateral one, 1 the top-down",
+        help="paths switched off (on where they are off), as level,path from 0: path 0 is the "
+        "lateral one, 1 the top-down",
     )  # fmt: skip
     canonical: float = knob(
         1.0, low=0.25, high=4.0, step=0.05, log=True, unit="×",
@@ -108,17 +111,18 @@ class Fpn(Engine[FpnParams]):
         self.names = class_names("faster", params.model)
         network = build("faster", params.model, self.host)
         self.levels = levels_of(network)
+        self.trained = frozenset({(0, 1)} if params.model == LATERAL else ())
         return network
 
     def run(self, inputs: Inputs, params: FpnParams, memory: Any = None) -> Run:
-        """The whole network, and once more with the switches when any is off."""
+        """The network as it was trained, and once more with the switches when any is turned."""
         photo: ImageInput = inputs["image"]
         framed = frame(photo.pixels, self.network.framing, self.host.device)
-        off = switched_off(params.off, self.levels.heads)
-        sums = Sums()
-        changed = bool(off) or (params.canonical, params.level) != (1.0, 0)
-        rule = self.network.proposing
-        intact = look(self.network, framed, rule) if changed else None
+        off, sums, rule = self._off(params), Sums(), self.network.proposing
+        intact = None
+        if off != self.trained or (params.canonical, params.level) != (1.0, 0):
+            with turned(self.network, self.trained):
+                intact = look(self.network, framed, rule)
         with turned(self.network, off, params, sums):
             now = look(self.network, framed, rule)
             pool = self.network.roi_heads.box_roi_pool
@@ -141,7 +145,7 @@ class Fpn(Engine[FpnParams]):
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
         """AP over a folder with annotations in COCO's format, with the switches as they are; by
         thirds of the objects too, as all are small to COCO in small pictures."""
-        off = switched_off(params.off, self.levels.heads)
+        off = self._off(params)
 
         def detect(photo: ImageInput) -> Any:
             with turned(self.network, off, params):
@@ -159,9 +163,12 @@ class Fpn(Engine[FpnParams]):
         """
         if not params.model.startswith("shapes-"):
             raise EngineError(f"{params.model} is not trained here; set model to {UNTRAINED}")
-        off = switched_off(params.off, self.levels.heads)
-        with turned(self.network, off, params):
+        with turned(self.network, self._off(params), params):
             yield from train_small(self, self.network, small, params, resume)
+
+    def _off(self, params: FpnParams) -> frozenset[tuple[int, int]]:
+        """The cells (level, path) that are off now."""
+        return self.trained ^ toggled(params.off, self.levels.heads)
 
     def _after(self, made: Kept, params: FpnParams) -> Iterator[Artefact]:
         names = self.levels.names[: self.levels.heads]
@@ -195,11 +202,11 @@ class Fpn(Engine[FpnParams]):
         return Boxes(
             "intact/detections", found.boxes.cpu().numpy(), found.scores.cpu().numpy(),
             labels=[found.names[i] for i in found.labels.tolist()],
-            note="by the whole network, with its own rule of levels",
+            note="by the network as it was trained, with its own rule of levels",
         )  # fmt: skip
 
 
-def switched_off(cells: Cells, levels: int) -> frozenset[tuple[int, int]]:
+def toggled(cells: Cells, levels: int) -> frozenset[tuple[int, int]]:
     """Cells (level, path) that occur an odd number of times: each click toggles.
 
     Raises:
@@ -217,7 +224,10 @@ def switched_off(cells: Cells, levels: int) -> frozenset[tuple[int, int]]:
 
 @contextlib.contextmanager
 def turned(
-    network: RCNN, off: frozenset[tuple[int, int]], params: FpnParams, sums: Sums | None = None
+    network: RCNN,
+    off: frozenset[tuple[int, int]],
+    params: FpnParams | None = None,
+    sums: Sums | None = None,
 ) -> Iterator[None]:
     """Switch paths off, move the rule of levels, watch the sums; all is as before afterwards."""
     fpn, pool = network.backbone.fpn, network.roi_heads.box_roi_pool
@@ -226,7 +236,8 @@ def turned(
         fpn.without_lateral = {level for level, path in off if path == 0}
         fpn.without_top_down = {level for level, path in off if path == 1}
         fpn.watch = sums
-        pool.canonical, pool.level = before[0] * params.canonical, before[1] + params.level
+        if params is not None:
+            pool.canonical, pool.level = before[0] * params.canonical, before[1] + params.level
         yield
     finally:
         fpn.without_lateral = fpn.without_top_down = ()

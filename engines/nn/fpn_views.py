@@ -38,7 +38,7 @@ class Sums:
 
 
 def switches(sums: Sums, names: Sequence[str]) -> Matrix:
-    """How much each path carries into each level; 0 is a path that was switched off."""
+    """How much each path carries into each level; 0 is a path that is off."""
     values = np.array([
         [_rms(sums.lateral[k]), _rms(sums.top_down[k]) if k in sums.top_down else 0.0]
         for k in range(len(names))

@@ -82,6 +82,10 @@ _SHAPES: dict[str, tuple[str, int]] = {  # name to sha256 and bytes
         "013e0d91b45a95e38a75c9a3e4412b85daaa67cc8a3b5c2585c7b429553f919d",
         489590,
     ),
+    "shapes-fpn-hard-lateral": (
+        "c1ea6570b899aff60e942ae88ca177526b9cd1e0f858f41183118006ad5765ef",
+        489494,
+    ),
     "shapes-mask-rcnn": (
         "50f918ff3e2bffc7ac65deb490046ebd746da0938313fd5bcb4d0a0a71a1cc3c",
         592414,
@@ -189,7 +193,7 @@ FPN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
-    "weights": [*_of("faster"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO],
+    "weights": [*_of("faster"), *_of("fpn"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO],
 }
 
 

@@ -36,6 +36,9 @@ def session(name: str) -> Iterator[Session]:
     made.close()
 
 
+LATERAL = "shapes-fpn-hard-lateral"
+
+
 @pytest.fixture(scope="module")
 def faster() -> Iterator[Session]:
     yield from session("faster-rcnn")
@@ -233,6 +236,21 @@ def test_a_level_without_its_top_down_path_is_what_was_foretold(fpn: Session) ->
     twice = seen(fpn, off=((0.0, 1.0), (0.0, 1.0)))
     np.testing.assert_array_equal(
         arrays(twice["pyramid/P2"])["values"], arrays(whole["pyramid/P2"])["values"]
+    )
+
+
+def test_weights_that_never_had_a_top_down_path_run_without_it(fpn: Session) -> None:
+    fpn.set_params({"model": LATERAL})
+    fpn.rebuild()
+    as_trained = seen(fpn, model=LATERAL)
+    on = seen(fpn, model=LATERAL, off=((0.0, 1.0),))
+    fpn.set_params({"model": type(fpn.params)().model})
+    fpn.rebuild()
+    carried = arrays(as_trained["switches/what each path carries"])["values"]
+    assert carried[1, 0] == 0 < carried[0, 0]
+    assert arrays(on["switches/what each path carries"])["values"][1, 0] > 0
+    np.testing.assert_array_equal(
+        arrays(on["intact/detections"])["boxes"], arrays(as_trained["detections/boxes"])["boxes"]
     )
 
 

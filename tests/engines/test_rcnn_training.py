@@ -33,11 +33,14 @@ KINDS: tuple[Kind, ...] = ("faster", "mask", "keypoint")
 
 
 def kind_of(name: str) -> Kind:
+    if name.startswith("shapes-fpn-"):
+        return "faster"
     return next(kind for kind in KINDS if name.startswith(f"shapes-{kind}-"))
 
 
 def loaded(name: str) -> RCNN:
     network = small(kind_of(name), pooling="pool" if name.endswith("-pool") else "align")
+    network.backbone.fpn.without_top_down = (0,) if name.endswith("-lateral") else ()
     tensors = load_file(assets() / f"weights/{name}.safetensors")
     network.load_state_dict({key: value.float() for key, value in tensors.items()})
     return network.eval()
@@ -83,7 +86,7 @@ def test_every_file_has_a_row_and_a_recorded_score() -> None:
             about = file.metadata()
         if "-hard" not in path.stem:
             assert float(about["score AP50"]) >= 0.95, path.name
-        assert about["engine"] == f"{kind_of(path.stem)}-rcnn"
+        assert about["engine"] in (f"{kind_of(path.stem)}-rcnn", "fpn")
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
