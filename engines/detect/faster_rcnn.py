@@ -6,14 +6,14 @@ The official weights for COCO, or a small network that was trained here on gener
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
 
-from engines.detect.rcnn_models import build, class_names, models
+from engines.detect.rcnn_models import MOBILE, build, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, Thinned, shown, thinned
@@ -55,7 +55,7 @@ from explorer.api import (
     knob,
 )  # fmt: skip
 
-MODELS = models("faster")
+MODELS = (*models("faster")[:-1], *MOBILE, models("faster")[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class FasterRcnn(Engine[FasterRcnnParams]):
     def _rule(self, params: FasterRcnnParams) -> ProposalRule:
         own = self.network.proposing
         before, after = params.candidates or own.before, params.proposals or own.after
-        return ProposalRule(before, after, params.proposal_overlap)
+        return replace(own, before=before, after=after, overlap=params.proposal_overlap)
 
     def _regions(
         self, made: Look, chosen: Chosen, found: Thinned, row: int | None, params: FasterRcnnParams

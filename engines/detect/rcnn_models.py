@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from engines.nn.coco_names import COCO_91
-from engines.nn.rcnn import RCNN, Kind, load, resnet50_fpn, small
+from engines.nn.rcnn import RCNN, Kind, load, mobilenet_v3_fpn, resnet50_fpn, small
 from engines.nn.shapes import NAMES
 from engines.rows.rcnn import SHAPES as SMALL
 from explorer.api import Host
@@ -13,6 +13,8 @@ from explorer.api import Host
 UNTRAINED = "shapes-untrained"  # drawn weights, to train from
 SHAPES = ("background", *NAMES)
 PERSON = ("background", "person")
+# Faster R-CNN on MobileNetV3: at 800 px and at 320.
+MOBILE = ("fasterrcnn-mobilenet-v3-large-fpn-coco", "fasterrcnn-mobilenet-v3-large-320-fpn-coco")
 
 
 def models(kind: Kind) -> tuple[str, ...]:
@@ -23,7 +25,7 @@ def models(kind: Kind) -> tuple[str, ...]:
 
 
 def build(kind: Kind, model: str, host: Host) -> RCNN:
-    """The network of a name of `models` with its weights.
+    """The network of a name of `models` or `MOBILE` with its weights.
 
     Raises:
         WeightsMissing: they must be fetched first.
@@ -34,6 +36,8 @@ def build(kind: Kind, model: str, host: Host) -> RCNN:
             return small(kind, len(SHAPES))
     if model.startswith("shapes-"):
         network = small(kind, len(SHAPES))
+    elif model in MOBILE:
+        network = mobilenet_v3_fpn(len(COCO_91), low="-320-" in model)
     else:
         second = "-v2-" in model
         network = resnet50_fpn(kind, len(class_names(kind, model)), version=2 if second else 1)

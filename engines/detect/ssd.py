@@ -1,7 +1,7 @@
 """SSD: default boxes, matching, hard negatives and the normalised map, on one picture.
 
 Liu et al., "SSD: Single Shot MultiBox Detector", 2016. A small network trained here on generated
-shapes, and the paper's SSD300 with torchvision's weights.
+shapes, the paper's SSD300, and SSDlite on MobileNetV3, both with torchvision's weights.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from engines.nn.coco_names import COCO_91
 from engines.nn.detections import Candidates, DetectionParams, kept
 from engines.nn.detector_training import TrainingParams, train
 from engines.nn.loading import load_state
-from engines.nn.prior_detections import KEPT, Scored, candidates, scored, told
+from engines.nn.prior_detections import EvaluationRule, Scored, candidates, scored, told
 from engines.nn.prior_views import matching_view, views
 from engines.nn.shapes import NAMES
 from engines.nn.ssd import SSD, SsdOutput, small, ssd300, start
 from engines.nn.ssd_loss import objective
 from engines.nn.ssd_views import normalisation_views
+from engines.nn.ssdlite import ssdlite320
 from explorer.api import (
     Affine,
     Artefact,
@@ -46,12 +47,11 @@ from explorer.api import (
     Text,
     Training,
     knob,
-    prepare,
 )  # fmt: skip
 
 SMALL = ("shapes-ssd", "shapes-ssd-hard")
-RANDOM = "random-ssd300"
-OFFICIAL = "ssd300-coco"
+RANDOM = ("random-ssd300", "random-ssdlite320")
+OFFICIAL = ("ssd300-coco", "ssdlite320-coco")
 DRAWN = {"trained": None, "1": (), "1, 2": (2.0,), "1, 2, 3": (2.0, 3.0)}
 
 
@@ -60,8 +60,9 @@ class SsdParams(TrainingParams, DetectionParams):
     """Knobs of SSD."""
 
     weights: str = knob(
-        "shapes-ssd", choices=(*SMALL[:1], RANDOM, OFFICIAL, *SMALL[1:]), effect="build",
-        help="shapes: a small network trained here on scenes of 64 px; ssd300: the paper's",
+        "shapes-ssd", choices=(*SMALL[:1], *RANDOM, *OFFICIAL, *SMALL[1:]), effect="build",
+        help="shapes: a small network trained here on scenes of 64 px; ssd300: the paper's; "
+        "ssdlite320: on MobileNetV3, with a tenth of its parameters",
     )  # fmt: skip
     score: float = knob(
         0.3, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
@@ -71,8 +72,8 @@ class SsdParams(TrainingParams, DetectionParams):
         help="a box that overlaps a better one of its class by more than this is removed",
     )  # fmt: skip
     most: int = knob(
-        400, low=1, high=1000, effect="again", unit="boxes",
-        help="the best of each class that enter the suppression",
+        0, low=0, high=1000, effect="again", unit="boxes",
+        help="the best of each class that enter the suppression; 0: as many as in its evaluation",
     )  # fmt: skip
     truth: tuple[float, float, float, float] | None = knob(
         None, kind="box", effect="again",
@@ -124,10 +125,11 @@ class Ssd(Engine[SsdParams]):
 
     def build(self, params: SsdParams) -> nn.Module:
         """Trained weights, or random ones that say so."""
-        network = small() if params.weights in SMALL else ssd300()
-        self.provenance = "random weights, nothing learnt" if params.weights == RANDOM else ""
+        network = network_of(params.weights)
+        drawn = params.weights in RANDOM
+        self.provenance = "random weights, nothing learnt" if drawn else ""
         self._names = NAMES if params.weights in SMALL else COCO_91[1:]
-        if params.weights == RANDOM:
+        if drawn:
             start(network, self.host.generator())
         else:
             load_state(network, self.host.weights(params.weights), params.weights)
@@ -142,15 +144,16 @@ class Ssd(Engine[SsdParams]):
         if annotations is not None:
             said = replace(said, truth=truth_of(annotations.path, photo.name, self._names))
         yield from self.again(said, params)
-        yield from normalisation_views(
-            output.before[0], output.after[0], self.network.scale,
-            said.found.affine.after(said.found.priors.affines()[0]),
-            "conv4_3" if params.weights not in SMALL else "the map of 8 × 8",
-        )  # fmt: skip
+        if output.before is not None and self.network.scale is not None:
+            yield from normalisation_views(
+                output.before[0], output.after[0], self.network.scale,
+                said.found.affine.after(said.found.priors.affines()[0]),
+                "conv4_3" if params.weights not in SMALL else "the map of 8 × 8",
+            )  # fmt: skip
         return Outcome(kept=said)
 
     def _passed(self, photo: ImageInput) -> tuple[Said, SsdOutput]:
-        x, affine = prepare(photo.pixels, self.network.preprocess, self.host.device)
+        x, affine = self.network.frame(photo.pixels, self.host.device)
         output = self.network(x)
         found = scored(
             output.logits[0].softmax(1)[:, 1:], output.offsets[0],
@@ -161,10 +164,11 @@ class Ssd(Engine[SsdParams]):
     def again(self, said: Said, params: SsdParams) -> Iterator[Artefact]:
         """Everything that follows from the heads' output."""
         found = said.found
-        offered = candidates(found, params.score, params.most)
+        rule = self.network.testing
+        offered = candidates(found, params.score, params.most or rule.most)
         other = params.shapes != "trained" or params.enlarge != 1.0
         drawn = found.priors.reshaped(DRAWN[params.shapes], params.enlarge) if other else None
-        yield from views(found, offered, params, point="scores", drawn=drawn)
+        yield from views(found, offered, params, point="scores", most=rule.kept, drawn=drawn)
         yield self._matching(said, offered, params)
 
     def _matching(self, said: Said, offered: Candidates, params: SsdParams) -> Boxes:
@@ -193,7 +197,7 @@ class Ssd(Engine[SsdParams]):
         if said.truth is not None:
             boxes, labels = (part.to(said.logits.device) for part in said.truth)
             return boxes, labels, f"truth: {len(boxes)} annotated objects"
-        left = kept(offered, params, most=KEPT)
+        left = kept(offered, params, most=self.network.testing.kept)
         words = f"truth: the {len(left)} detections; draw a box to set another"
         return left.boxes, left.labels, words
 
@@ -203,9 +207,15 @@ class Ssd(Engine[SsdParams]):
         """AP over a folder with annotations in COCO's format."""
 
         def detect(photo: ImageInput) -> Any:
-            return told(self._passed(photo)[0].found, params, params.most)
+            return told(self._passed(photo)[0].found, self._evaluated(params))
 
         return (yield from evaluate_folder(self.host, folder, detect, self._names))
+
+    def _evaluated(self, params: SsdParams) -> EvaluationRule:
+        """The rule of the network's authors, but for a knob that was moved."""
+        rule, still = self.network.testing, SsdParams()
+        overlap = rule.overlap if params.overlap == still.overlap else params.overlap
+        return replace(rule, most=params.most or rule.most, overlap=overlap)
 
     def train(
         self, inputs: Inputs, params: SsdParams, resume: Checkpoint | None = None
@@ -226,6 +236,13 @@ class Ssd(Engine[SsdParams]):
                 made = training.send(params)
             except StopIteration:
                 return
+
+
+def network_of(weights: str) -> SSD:
+    """The network that weights of this name belong to."""
+    if weights in SMALL:
+        return small()
+    return ssdlite320() if "ssdlite320" in weights else ssd300()
 
 
 def inverse(affine: Affine) -> Affine:

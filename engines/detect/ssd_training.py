@@ -10,14 +10,12 @@ from torch import Tensor
 
 from engines.nn.detector_training import Detected
 from engines.nn.nms import batched_nms
-from engines.nn.prior_detections import KEPT, LEAST, candidates, scored
+from engines.nn.prior_detections import candidates, scored
 from engines.nn.prior_views import matching_view
 from engines.nn.shapes import NAMES, Target
 from engines.nn.ssd import SSD, SsdOutput, start
 from engines.nn.ssd_loss import Matched, objective
 from explorer.api import Affine, Artefact, Image
-
-MOST, OVERLAP = 400, 0.45  # as the paper tests
 
 
 class Lesson:
@@ -50,14 +48,15 @@ class Lesson:
     def detect(self, images: Tensor) -> list[Detected]:
         """What is found in each picture (3, 64, 64) in [0, 1]."""
         output = self._passed(images)
-        size = (images.shape[2], images.shape[3])
+        size, rule = (images.shape[2], images.shape[3]), self.network.testing
         told = []
         for logits, offsets in zip(output.logits, output.offsets, strict=True):
             found = scored(
                 logits.softmax(1)[:, 1:], offsets, self.network.priors, Affine(), size, NAMES
             )
-            offered = candidates(found, LEAST, MOST)
-            kept = batched_nms(offered.boxes, offered.scores, offered.labels, OVERLAP)[:KEPT]
+            offered = candidates(found, rule.least, rule.most)
+            kept = batched_nms(offered.boxes, offered.scores, offered.labels, rule.overlap)
+            kept = kept[: rule.kept]
             told.append(Detected(offered.boxes[kept], offered.scores[kept], offered.labels[kept]))
         return told
 

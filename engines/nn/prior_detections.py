@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -11,9 +11,20 @@ from engines.nn.detections import Candidates, DetectionParams, kept
 from engines.nn.priors import WEIGHTS, Priors
 from explorer.api import Affine
 
-# As the paper tests.
-LEAST = 0.01  # score
-KEPT = 200  # detections of a picture, at most
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRule:
+    """Which boxes remain when a network is evaluated, as its authors do it; SSD's own by default.
+
+    Attributes:
+        least: score above. most: best of each class that enter the suppression.
+        overlap: IoU above which the weaker goes. kept: best of a picture that remain.
+    """
+
+    least: float = 0.01
+    most: int = 400
+    overlap: float = 0.45
+    kept: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +87,8 @@ def candidates(found: Scored, least: float, most: int) -> Candidates:
     )
 
 
-def told(found: Scored, params: DetectionParams, most: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Boxes (N, 4), scores (N,) and class names for AP: the weak ones too, all classes.
-
-    Args:
-        params: whose ``overlap`` counts. most: of each class that enter the suppression.
-    """
-    left = kept(candidates(found, LEAST, most), replace(params, score=LEAST, only=""), most=KEPT)
+def told(found: Scored, rule: EvaluationRule) -> tuple[Tensor, Tensor, list[str]]:
+    """Boxes (N, 4), scores (N,) and class names for AP: the weak ones too, all classes."""
+    params = DetectionParams(score=rule.least, overlap=rule.overlap)
+    left = kept(candidates(found, rule.least, rule.most), params, most=rule.kept)
     return left.boxes, left.scores, [found.names[i] for i in left.labels.tolist()]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engines.nn.boxes import moved
 from engines.nn.detections import Candidates, DetectionParams, shown, thinned
-from engines.nn.prior_detections import KEPT, Scored
+from engines.nn.prior_detections import Scored
 from engines.nn.priors import Priors
 from engines.nn.ssd_loss import Matched
 from explorer.api import Affine, Artefact, Boxes, Field, Scores
@@ -26,6 +26,7 @@ def views(
     params: DetectionParams,
     *,
     point: str,
+    most: int,
     drawn: Priors | None = None,
 ) -> Iterator[Artefact]:
     """Detections with their film, boxes kept per map, heat maps, default boxes of one cell.
@@ -34,9 +35,10 @@ def views(
 
     Args:
         point: capture point of the scores, for attribution.
+        most: detections that may remain, the best.
         drawn: default boxes to draw in place of the network's own.
     """
-    made = thinned(offered, params, most=KEPT)
+    made = thinned(offered, params, most=most)
     yield from shown(made, params, point=point)
     left = made.left()
     yield per_map(offered, left)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from engines.nn.keypoint_head import KeypointHead, KeypointOutput, KeypointPredictor
 from engines.nn.loading import load_state
 from engines.nn.mask_head import MaskHead, MaskOutput, MaskPredictor
-from engines.nn.rcnn_backbone import Backbone, Pyramid, ResNetBody, SmallBody
+from engines.nn.rcnn_backbone import Backbone, MobileNetBody, Pyramid, ResNetBody, SmallBody
 from engines.nn.roi import MultiScaleRoIAlign
 from engines.nn.roi_heads import (
     BoxHead,
@@ -196,6 +196,31 @@ def resnet50_fpn(
     return RCNN(
         backbone, rpn, heads, classes=classes, framing=framing or Framing(),
         proposing=ProposalRule(),
+    )  # fmt: skip
+
+
+def mobilenet_v3_fpn(
+    classes: int = 91, *, low: bool = False, framing: Framing | None = None
+) -> RCNN:
+    """The networks that torchvision calls fasterrcnn_mobilenet_v3_large_fpn and …_320_fpn.
+
+    Two levels at stride 32 and one at 64, with anchors of five sizes and three shapes on each. By
+    equation 1 of the pyramid's paper all regions are pooled from the first level.
+
+    Args:
+        low: …_320_fpn, for pictures of low resolution and with few proposals.
+    """
+    backbone = Backbone(MobileNetBody(), 256, pool=True)
+    sizes = [(32.0, 64.0, 128.0, 256.0, 512.0)] * 3
+    rpn = RegionProposalNetwork(256, sizes, [RATIOS] * 3)
+    heads = RoIHeads(
+        MultiScaleRoIAlign(7, 2), BoxHead(256 * 7 * 7, 1024), BoxPredictor(1024, classes)
+    )
+    few = 150 if low else 1000
+    return RCNN(
+        backbone, rpn, heads, classes=classes,
+        framing=framing or (Framing(320, 640) if low else Framing()),
+        proposing=ProposalRule(before=few, after=few, score=0.05),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nn.fpn import FeaturePyramid
+from engines.nn.mobilenet_v3 import features
 from engines.nn.resnet import ResNet
 from explorer.api import Probe
 
@@ -96,6 +97,30 @@ class ResNetBody(nn.Module):
         return c2, c3, c4, self.layer4(c4)
 
 
+class MobileNetBody(nn.Sequential):
+    """MobileNetV3-Large without its classifier: the maps after block 13 and after the last
+    convolution, both at stride 32. Names are ``0`` to ``16``.
+
+    The official detectors have frozen norms with the usual ``eps``, unlike those on a ResNet.
+    """
+
+    strides = (32, 32)
+    channels = (160, 960)
+    _taken = (13, 16)
+
+    def __init__(self) -> None:
+        super().__init__(*features(lambda channels: FrozenBatchNorm2d(channels, eps=1e-5)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Normalised RGB (N, 3, H, W) to maps of 160 and 960 channels."""
+        maps = []
+        for place, block in enumerate(self):
+            x = block(x)
+            if place in self._taken:
+                maps.append(x)
+        return tuple(maps)
+
+
 class SmallBody(nn.Module):
     """Five 3x3 convolutions for generated scenes of 64 px: maps at strides 4 and 8."""
 
@@ -123,16 +148,30 @@ def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
+def numbers(strides: Sequence[int]) -> tuple[str, ...]:
+    """What levels are called by their strides: 4 is "2", 32 is "5"; of one stride "5a", "5b"."""
+    named = [str(stride.bit_length() - 1) for stride in strides]
+    return tuple(
+        name if named.count(name) == 1 else name + "abcdef"[named[:k].count(name)]
+        for k, name in enumerate(named)
+    )
+
+
 class Backbone(nn.Module):
     """A body and the pyramid over it; probes ``c2``, ``c3``, ... name the maps of the body."""
 
     def __init__(
-        self, body: ResNetBody | SmallBody, channels: int, *, pool: bool, norm: bool = False
+        self,
+        body: ResNetBody | MobileNetBody | SmallBody,
+        channels: int,
+        *,
+        pool: bool,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.fpn = FeaturePyramid(body.channels, channels, pool=pool, norm=norm)
-        self.names = tuple(f"c{stride.bit_length() - 1}" for stride in body.strides)
+        self.names = tuple(f"c{number}" for number in numbers(body.strides))
         for name in self.names:
             self.add_module(name, Probe())
 

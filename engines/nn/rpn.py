@@ -63,13 +63,14 @@ class ProposalRule:
         before: best of each level that go on, before suppression.
         after: best of all levels that remain.
         overlap: IoU above which the weaker of two of one level goes.
-        smallest: side in pixels of the network's input.
+        smallest: side in pixels of the network's input. score: least objectness in [0, 1].
     """
 
     before: int = 1000
     after: int = 1000
     overlap: float = 0.7
     smallest: float = 1e-3
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +198,9 @@ def propose(
     )
     deltas = output.shifts()[image, best].detach()
     boxes = clip(decode(deltas, output.anchors[best]), *size)
-    keep = large_enough(boxes, rule.smallest)
-    boxes, best = boxes[keep], best[keep]
-    scores, levels = logits[best].sigmoid(), output.levels()[best]
+    scores = logits[best].sigmoid()
+    keep = large_enough(boxes, rule.smallest) & (scores >= rule.score)
+    boxes, best, scores = boxes[keep], best[keep], scores[keep]
+    levels = output.levels()[best]
     order = batched_nms(boxes, scores, levels, rule.overlap)[: rule.after]
     return Proposals(boxes, scores, levels, best, order)

@@ -14,6 +14,7 @@ from torch import Tensor
 from engines.nn.boxes import iou, moved
 from engines.nn.matching import IGNORED, Matcher
 from engines.nn.rcnn import RCNN, Framed
+from engines.nn.rcnn_backbone import numbers
 from engines.nn.rcnn_stages import Chosen, Look
 from explorer.api import Affine, Artefact, Boxes, Curve, FeatureMaps, Field, Matrix, Scores
 
@@ -34,9 +35,9 @@ class Levels:
 
 
 def levels_of(network: RCNN) -> Levels:
-    """The levels that the proposal network looks at; P5 has stride 32."""
+    """The levels that the proposal network looks at; P5 has stride 32, as P5a and P5b have."""
     strides = network.backbone.strides
-    names = tuple(f"P{int(math.log2(stride))}" for stride in strides)
+    names = tuple(f"P{number}" for number in numbers(strides))
     return Levels(names, strides, network.rpn.shapes, len(network.strides))
 
 

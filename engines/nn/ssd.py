@@ -3,24 +3,27 @@
 Liu, Anguelov, Erhan, Szegedy, Reed, Fu, Berg, "SSD: Single Shot MultiBox Detector", 2016. Keys are
 torchvision's (``backbone.features.N``, ``backbone.extra.K``, ``backbone.scale_weight``,
 ``head.classification_head.module_list.K``, ``head.regression_head.module_list.K``), so that its
-file ``ssd300_vgg16_coco`` loads as it is. Class 0 is the background.
+file ``ssd300_vgg16_coco`` loads as it is. Class 0 is the background. SSDlite: `engines.nn.ssdlite`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nn.anchors import PriorGrid
+from engines.nn.prior_detections import EvaluationRule
 from engines.nn.priors import Priors
 from engines.nn.vgg import CONVOLUTIONS, initialise
 from engines.nn.vgg import WIDTHS as VGG_WIDTHS
-from explorer.api import Preprocess, Probe
+from explorer.api import Affine, Preprocess, Probe, place, prepare
 
 SCALE = 20.0  # where the scale of the L2 normalisation starts (paper, section 3.1)
 COCO_CLASSES = 91
@@ -40,12 +43,13 @@ class SsdOutput:
     Attributes:
         logits: (N, P, K), class 0 the background.
         offsets: (N, P, 4) as dx, dy, dw, dh, coded with the weights 10, 10, 5, 5.
-        before, after: the first map (N, C, H, W) before and after its L2 normalisation.
+        before, after: the first map (N, C, H, W) before and after its L2 normalisation; ``before``
+            is None in a network without one.
     """
 
     logits: Tensor
     offsets: Tensor
-    before: Tensor
+    before: Tensor | None
     after: Tensor
 
 
@@ -66,10 +70,10 @@ class Backbone(Protocol):
 
     channels: tuple[int, ...]
     grids: tuple[int, ...]  # cells a side of every map
-    scale_weight: nn.Parameter
+    scale_weight: nn.Parameter | None  # None: no map is normalised
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The first map before its normalisation, and the maps that the heads read."""
+    def __call__(self, x: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        """The first map before its normalisation, if any, and the maps that the heads read."""
 
 
 def _vgg_convolutions(inputs: int, block: int) -> list[nn.Module]:
@@ -162,14 +166,27 @@ def _stage(inputs: int, outputs: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class Rows(nn.Module):
-    """One 3x3 convolution a map; its channels are ``per_cell`` groups of ``columns``."""
+Predictor = Callable[[int, int], nn.Module]
 
-    def __init__(self, channels: Sequence[int], per_cell: Sequence[int], columns: int) -> None:
+
+def _predictor(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class Rows(nn.Module):
+    """One predictor a map; its channels are ``per_cell`` groups of ``columns``."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        per_cell: Sequence[int],
+        columns: int,
+        predictor: Predictor,
+    ) -> None:
         super().__init__()
         self.columns = columns
         self.module_list = nn.ModuleList(
-            nn.Conv2d(width, count * columns, 3, padding=1)
+            predictor(width, count * columns)
             for width, count in zip(channels, per_cell, strict=True)
         )
 
@@ -185,29 +202,43 @@ class Rows(nn.Module):
 class Head(nn.Module):
     """Scores and offsets of every prior."""
 
-    def __init__(self, channels: Sequence[int], per_cell: Sequence[int], classes: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], per_cell: Sequence[int], classes: int, predictor: Predictor
+    ) -> None:
         super().__init__()
-        self.classification_head = Rows(channels, per_cell, classes)
-        self.regression_head = Rows(channels, per_cell, 4)
+        self.classification_head = Rows(channels, per_cell, classes, predictor)
+        self.regression_head = Rows(channels, per_cell, 4, predictor)
 
 
 class SSD(nn.Module):
-    """The detector: ``backbone`` (`VggBackbone` or `SmallBackbone`), heads and default boxes.
+    """The detector: ``backbone`` (a `Backbone` that is a module), heads and default boxes.
 
     Args:
         classes: with the background.
         how: how it wants its pictures; their size is the side of the square input.
+        smooth: a larger picture is smoothed when it is made smaller; torchvision does not.
+        predictor: makes the last layers over a map, of so many channels to so many.
+        testing: which boxes remain when it is evaluated.
     """
 
     boxes: Tensor
 
     def __init__(
-        self, backbone: nn.Module, grid: PriorGrid, *, classes: int, how: Preprocess
+        self,
+        backbone: nn.Module,
+        grid: PriorGrid,
+        *,
+        classes: int,
+        how: Preprocess,
+        smooth: bool = False,
+        predictor: Predictor = _predictor,
+        testing: EvaluationRule | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.smooth = backbone, smooth
+        self.testing = testing or EvaluationRule()
         below = cast("Backbone", backbone)
-        self.head = Head(below.channels, grid.per_cell, classes)
+        self.head = Head(below.channels, grid.per_cell, classes, predictor)
         self.scores = Probe()  # logits (N, P, K - 1) of the classes, without the background
         self.classes, self.preprocess = classes, how
         side = cast("int", how.size)
@@ -216,14 +247,28 @@ class SSD(nn.Module):
         self._layout = grids, grid.per_cell, side
 
     @property
-    def scale(self) -> nn.Parameter:
-        """The learned factor (C,) of every channel of the normalised map."""
+    def scale(self) -> nn.Parameter | None:
+        """The learned factor (C,) of every channel of the normalised map, if one is."""
         return cast("Backbone", self.backbone).scale_weight
 
     @property
     def priors(self) -> Priors:
         """The default boxes, on the network's device."""
         return Priors(self.boxes, *self._layout)
+
+    def frame(
+        self, pixels: npt.NDArray[np.uint8], device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Affine]:
+        """A picture (H, W, 3) as it wants it, (1, 3, side, side), and from there to the picture."""
+        how = self.preprocess
+        side, (height, width) = cast("int", how.size), pixels.shape[:2]
+        if self.smooth or (height, width) == (side, side):
+            return prepare(pixels, how, device)
+        rgb = torch.from_numpy(np.array(pixels, order="C")).to(device).permute(2, 0, 1)[None]
+        mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (how.mean, how.std))
+        x = F.interpolate((rgb / 255.0 - mean) / std, (side, side), mode="bilinear")
+        affine = Affine(width / side, height / side)
+        return place(x, affine), affine
 
     def forward(self, x: Tensor) -> SsdOutput:  # (N, 3, side, side)
         """Scores and offsets of every default box."""
@@ -242,7 +287,7 @@ def ssd300(classes: int = COCO_CLASSES) -> SSD:
 def small(classes: int = 4) -> SSD:
     """For shapes in 64 x 64: 320 default boxes of 12 and 24 px, their means, and 2:1 and 1:2."""
     grid = PriorGrid.scaled(((2.0,), (2.0,)), (12 / 64, 24 / 64, 48 / 64))
-    return SSD(SmallBackbone(), grid, classes=classes, how=PREPROCESS_SMALL)
+    return SSD(SmallBackbone(), grid, classes=classes, how=PREPROCESS_SMALL, smooth=True)
 
 
 def start(network: SSD, generator: torch.Generator) -> None:
@@ -259,5 +304,7 @@ def start(network: SSD, generator: torch.Generator) -> None:
     for module in network.head.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight, generator=generator)
-            nn.init.zeros_(cast("Tensor", module.bias))
-    nn.init.constant_(network.scale, SCALE)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    if network.scale is not None:
+        nn.init.constant_(network.scale, SCALE)

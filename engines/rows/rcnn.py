@@ -38,6 +38,20 @@ FASTER_RCNN_V2_COCO: dict[str, Any] = {
         "!roi_heads.mask_predictor.mask_fcn_logits.weight": (),
     },
 }
+FASTER_RCNN_MOBILE_COCO: list[dict[str, Any]] = [
+    {
+        **_COCO,
+        "name": f"fasterrcnn-mobilenet-v3-large-{size}fpn-coco",
+        "source": _URL + f"fasterrcnn_mobilenet_v3_large_{size.replace('-', '_')}fpn-{sha256}.pth",
+        "sha256": sha256,
+        "fingerprint": {
+            "roi_heads.box_head.fc6.weight": (1024, 12544),
+            "roi_heads.box_predictor.cls_score.weight": (91, 1024),
+            "backbone.body.0.0.weight": (16, 3, 3, 3),
+        },
+    }
+    for size, sha256 in (("", "fb6a3cc7"), ("320-", "907ea3f9"))
+]
 MASK_RCNN_V2_COCO: dict[str, Any] = {
     **_COCO,
     "name": "maskrcnn-resnet50-fpn-v2-coco",
@@ -168,8 +182,10 @@ FASTER_RCNN: dict[str, Any] = {
     },
     "points": _POINTS,
     "layout": "detector",
-    "weights": [*_of("faster"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO],
-}
+    "weights": [
+        *_of("faster"), FASTER_RCNN_V2_COCO, FASTER_RCNN_COCO, *FASTER_RCNN_MOBILE_COCO,
+    ],
+}  # fmt: skip
 FPN: dict[str, Any] = {
     "name": "fpn",
     "engine": "engines.detect.fpn:Fpn",

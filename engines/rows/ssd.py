@@ -37,6 +37,19 @@ SSD300_COCO: dict[str, Any] = {
     },
 }
 
+SSDLITE320_COCO: dict[str, Any] = {
+    **SSD300_COCO,
+    "name": "ssdlite320-coco",
+    "source": "https://download.pytorch.org/models/ssdlite320_mobilenet_v3_large_coco-a79551df.pth",
+    "sha256": "a79551df",
+    "data": "COCO 2017 photographs (research terms)",
+    "fingerprint": {
+        "backbone.features.0.0.0.weight": (16, 3, 3, 3),
+        "backbone.extra.0.0.0.weight": (256, 480, 1, 1),
+        "head.classification_head.module_list.0.1.weight": (546, 672, 1, 1),
+    },
+}
+
 _SHAPES_FILES: dict[str, tuple[str, int]] = {
     "shapes-ssd": ("82e8d8a0d0c233b8270b9dde21006b5c670d15b2021b4715f17a5b11f93fdd02", 199736),
     "shapes-ssd-hard": ("ced8e46761e96dc26908579f2eee9958418e6a116e1e1df051966f1a0043e10a", 199744),
@@ -100,7 +113,7 @@ ROWS: list[dict[str, Any]] = [
             "scores",
         ],
         "layout": "units",
-        "weights": [*SHAPES_SSD, SSD300_COCO],
+        "weights": [*SHAPES_SSD, SSD300_COCO, SSDLITE320_COCO],
     },
     {
         "name": "ssd-face",
