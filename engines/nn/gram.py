@@ -5,6 +5,9 @@ F and P are features (N, M) of N units at M positions, G and A Gram matrices (N,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,10 +36,39 @@ def relative(value: Tensor, target: Tensor) -> Tensor:
     return (value - target).square().mean() / target.square().mean().clamp_min(1e-20)
 
 
+class _Gram(torch.autograd.Function):
+    """F Fᵀ of (..., N, M). Its gradient is one product, (D + Dᵀ) F, where autograd takes two."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        return features @ features.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (features,), (gradient,) = ctx.saved_tensors, gradients
+        made: Tensor = (gradient + gradient.mT) @ features
+        return made
+
+
+_gram: Callable[[Tensor], Tensor] = _Gram.apply
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """F Fᵀ (..., N, N) of features (..., N, M), differentiable once."""
+    return _gram(features)
+
+
 def per_position(features: Tensor) -> Tensor:
     """Gram matrix of features (1, N, H, W) divided by its positions, so that sizes may differ."""
-    flat = features.flatten(2)[0]
-    return flat @ flat.T / flat.shape[1]
+    # Squeezed, not indexed: an index would copy the whole layer into zeros on the way back.
+    flat = features.squeeze(0).flatten(1)
+    return gram_matrix(flat) / flat.shape[1]
+
+
+def grams_per_position(features: Tensor) -> Tensor:
+    """Gram matrices (B, N, N) of a batch (B, N, H, W), each divided by its positions."""
+    return gram_matrix(features.flatten(2)) / features[0, 0].numel()
 
 
 def total_variation(canvas: Tensor) -> Tensor:

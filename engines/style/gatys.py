@@ -9,16 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.nn.efficientnet import EfficientNetLite0
-from engines.nn.loading import load_state
 from engines.nn.taps import Tapped, convention, feed
-from engines.nn.vgg import VGG
+from engines.style.features import chosen
 from engines.style.grams import GramViews
 from engines.style.objective import Extract, Objective
 from engines.style.painting import Before, Level, Painting
 from engines.style.params import StyleParams
 from engines.style.pictures import Pictures
-from engines.style.pooling import choose_pooling, with_pools
+from engines.style.pooling import choose_pooling
 from engines.style.reconstruction import TILE, Tiles
 from explorer.api import (
     Affine,
@@ -40,12 +38,6 @@ from explorer.api import (
 )  # fmt: skip
 
 SECOND = "second"  # slot of another style
-_ABOUT = {
-    "vgg16-hed": "VGG-16 convolutions of the edge network HED",
-    "vgg16": "VGG-16, ImageNet",
-    "vgg19": "VGG-19, ImageNet",
-    "efficientnet-lite0": "EfficientNet-Lite0, the classifier",
-}
 
 
 class Gatys(Engine[StyleParams]):
@@ -59,22 +51,8 @@ class Gatys(Engine[StyleParams]):
 
     def build(self, params: StyleParams) -> nn.Module:
         """Load the features, frozen."""
-        self._weights, self._auto = self._choose(params.features), params.features == "auto"
-        tensors = self.host.weights(self._weights)
-        network: nn.Module
-        if self._weights == "efficientnet-lite0":
-            network = EfficientNetLite0()
-        else:
-            network = VGG(19 if self._weights == "vgg19" else 16, head=False)
-            with_pools(network.features)
-            tensors = {k: v for k, v in tensors.items() if k.startswith("features.")}
-        load_state(network, tensors, self._weights)
-        return Tapped(network).requires_grad_(False)
-
-    def _choose(self, wanted: str) -> str:
-        if wanted != "auto":
-            return wanted
-        return "vgg16-hed" if self.host.has_weights("vgg16-hed") else "efficientnet-lite0"
+        self._chosen = chosen(self.host, params.features)
+        return self._chosen.network
 
     @torch.enable_grad()
     def run(self, inputs: Inputs, params: StyleParams, memory: Any = None) -> Run:
@@ -145,11 +123,11 @@ class Gatys(Engine[StyleParams]):
         objective = Objective(
             self._features(affine), self.network.taps, content, style, second, affine
         )  # fmt: skip
-        pictures = Pictures(self._about(), affine)
+        pictures = Pictures(self._chosen.about, affine)
         return Level(side, pooling, content, style, second, objective, pictures)
 
     def _features(self, affine: Affine) -> Extract:
-        how = convention(self._weights)
+        how = convention(self._chosen.weights)
 
         def features(x: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
             found: dict[str, Tensor] = self.network(place(feed(x, how), affine), names)
@@ -165,9 +143,3 @@ class Gatys(Engine[StyleParams]):
         """Uniform noise in [0, 1], drawn on the CPU so that it is the same on every device."""
         generator = torch.Generator().manual_seed(params.seed)
         return torch.rand(content.shape, generator=generator).to(content.device)
-
-    def _about(self) -> str:
-        text = f"features{' (auto)' if self._auto else ''}: {_ABOUT[self._weights]}"
-        if self._auto and self._weights == "efficientnet-lite0":
-            text += "; better with VGG: layerscope weights fetch vgg16-hed"
-        return text

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engines.nn.gram import gram_matrix
 from explorer.api import Affine
 
 Dabs = Sequence[Sequence[float]]  # x, y, radius in pixels of the photo, and value in [0, 1]
@@ -48,5 +49,5 @@ def guided(features: Tensor, mask: Tensor) -> Tensor:
     """
     height, width = features.shape[2:]
     guide = F.adaptive_avg_pool2d(mask, (height, width)).to(features)
-    flat = (features * guide).flatten(2)[0]
-    return flat @ flat.T / guide.square().sum().clamp_min(1e-12)
+    flat = (features * guide).flatten(2).squeeze(0)
+    return gram_matrix(flat) / guide.square().sum().clamp_min(1e-12)

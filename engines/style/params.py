@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engines.style.features import FEATURES
 from explorer.api import knob
 
-FEATURES = ("auto", "vgg16-hed", "vgg16", "vgg19", "efficientnet-lite0")
 ONE_CANVAS = "reconstruct=both|content|style"
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.gram import (
     content_energy,
+    gram_matrix,
+    grams_per_position,
     per_position,
     relative,
     style_energy,
@@ -57,6 +59,19 @@ def test_gradient_of_the_style_energy_is_the_paper_s() -> None:
     f, a = features().requires_grad_(), gram(features(seed=1)[:, None])
     (found,) = torch.autograd.grad(style_energy(f @ f.T, a, 12), f)
     assert torch.allclose(found, style_gradient(f.detach(), a), rtol=1e-10, atol=1e-14)
+
+
+def test_gradients_of_gram_matrices_are_those_of_finite_differences() -> None:
+    f = features().view(1, 7, 3, 4).requires_grad_()
+    assert torch.autograd.gradcheck(gram_matrix, f[0].flatten(1))
+    assert torch.autograd.gradcheck(per_position, f)
+    assert torch.autograd.gradcheck(grams_per_position, torch.cat([f, 2 * f.flip(3)]))
+
+
+def test_gram_matrices_of_a_batch_are_those_of_each() -> None:
+    f = torch.stack([features(), features(seed=4)]).view(2, 7, 3, 4)
+    wanted = np.einsum("bcm,bdm->bcd", f.flatten(2), f.flatten(2)) / 12
+    assert np.allclose(grams_per_position(f).numpy(), wanted, rtol=1e-12)
 
 
 def test_energies_by_hand() -> None:

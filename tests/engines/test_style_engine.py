@@ -173,7 +173,9 @@ def test_gram_matrices_are_shown_of_the_canvas_rebuilt_from_all_style_layers() -
         f"spectrum/conv{b}_1" for b in range(1, 6)
     }
     canvas = torch.from_numpy(last["pictures/style layers"].image[-1]).permute(2, 0, 1)[None] / 255
-    found = engine.network(feed(canvas, CONVENTIONS[engine._weights]), ("conv1_1",))["conv1_1"][0]
+    found = engine.network(feed(canvas, CONVENTIONS[engine._chosen.weights]), ("conv1_1",))[
+        "conv1_1"
+    ][0]
     flat = found.flatten(1).double()
     units = [int(u) for u in last["gram/conv1_1 canvas"].rows]
     wanted = (flat @ flat.T / flat.shape[1])[units][:, units]
