@@ -17,13 +17,17 @@ from torch import Tensor, nn
 
 from engines.motion.dance_views import (
     Film,
-    critic_views,
+    by_hand,
     face_views,
+    is_far,
+    joints_of,
+    judged_by,
     light,
     normalisation_curves,
     quality_curves,
     restless_curve,
     usual_distance,
+    verdicts,
     warning_curve,
 )
 from engines.nn.dance_baselines import nearest_pose
@@ -41,7 +45,7 @@ from engines.nn.pose_normalisation import (
     median_window,
     normalise,
 )
-from engines.nn.posenet import JOINTS, SKELETON
+from engines.nn.posenet import JOINTS
 from engines.nn.stick_figures import LIMBS, draw, draw_all, thickness
 from explorer.api import (
     Artefact,
@@ -146,18 +150,18 @@ class Dance(Engine[DanceParams]):
         usual = usual_distance(FRAMES)
         film = Film()
         for t in range(params.first, last):
-            step = t - params.first
-            figure = self._figure(made.poses[t], (height, width), params)
-            self._next(film, figure, where, t, params)
-            yield from self._row(t, driven, poses[t], film, params)
+            step, truth = t - params.first, driven.truth.frames
+            self._next(film, self._figure(made.poses[t], (height, width), params), where, t, params)
+            judged = judged_by(
+                self.network.discriminator, film, truth[[max(t - 1, params.first), t]]
+            )
+            yield from self._row(t, driven, poses[t], film, params, far=is_far(away[step], usual))
             if step == 0:
-                yield from _by_hand(film)
+                yield from by_hand(film)
             yield light(t, float(away[step]), usual, step)
             if params.faces and where.seen[t]:
-                yield from face_views(film, where, t, driven.truth.frames[t], step)
-            if step > 0:
-                truth = driven.truth.frames[t - 1 : t + 1]
-                yield from critic_views(self.network.discriminator, film, truth, step)
+                yield from face_views(film, where, t, truth[t], step)
+            yield from verdicts(judged, step)
             if t + 1 < last:
                 yield EndOfStep()
         yield from normalisation_curves(poses, floor, made, training.poses, goal, step)
@@ -208,26 +212,23 @@ class Dance(Engine[DanceParams]):
         film.add(figure, x, shown, both, whole, residual)
 
     def _row(
-        self, t: int, driven: Drive, pose: Floats, film: Film, params: DanceParams
+        self, t: int, driven: Drive, pose: Floats, film: Film, params: DanceParams, *, far: bool
     ) -> Iterator[Artefact]:
         step, size = t - params.first, driven.source.frames.shape[1:3]
-        yield Image("frames/1 source", driven.source.frames[t], step=step)
-        yield Keypoints(
-            "frames/1 source's joints", pose[None].astype(np.float32), labels=JOINTS,
-            skeleton=SKELETON, step=step,
-        )  # fmt: skip
-        yield Image("frames/2 its figure", draw(pose, *size), step=step)
-        yield Image("frames/3 figure that drives", film.figures[-1], step=step)
-        yield Image("frames/4 generated", film.frames[-1], step=step, note=self.provenance)
-        yield Image(
-            "frames/5 true", driven.truth.frames[t], step=step, note="rendered, never trained on"
-        )
+        unlike = "WARNING: unlike what was learnt" if far else self.provenance
+        yield Image("input/generated", film.frames[-1], step=step, note=unlike)
+        yield Image("frames/1 source", driven.source.frames[t], step=step, note=params.motion)
+        yield joints_of(pose, step)
+        yield Image("frames/2 its figure", draw(pose, *size), step=step, note="as it stands there")
+        yield Image("frames/3 drives", film.figures[-1], step=step, note="where the target stands")
+        yield Image("frames/4 generated", film.frames[-1], step=step, note=unlike or "made of 3")
+        yield Image("frames/5 true", driven.truth.frames[t], step=step, note="never trained on")
         shown = pixels(film.before[-1])[0]
         yield Image("memory/frame before", shown, step=step,
-                    note="what the generator is shown beside the figure")  # fmt: skip
+                    note="what the generator is shown")  # fmt: skip
         change = np.abs(film.frames[-1].astype(int) - film.frames[-min(2, step + 1)])
         yield Image("memory/change", change.astype(np.uint8), step=step,
-                    note="from the frame before to this one; black is none")  # fmt: skip
+                    note="to this frame; black is none")  # fmt: skip
 
     def _at_the_end(
         self, film: Film, truth: Clip, training: Clip, driving: Floats, params: DanceParams,
@@ -279,10 +280,3 @@ def dragged(pose: Floats, moved: tuple[XY, ...]) -> Floats:
         joint = int(away.argmin())
         way[joint] = np.array(end) - pose[joint, :2]
     return way
-
-
-def _by_hand(film: Film) -> Iterator[Artefact]:
-    """The first figure, to drag its joints, and what is made of it."""
-    yield Image("hand/figure", film.figures[0], gestures={"drag": "moved+"},
-                note="drag any joint: the frame beside it and the whole film follow")  # fmt: skip
-    yield Image("hand/generated", film.frames[0], note="the first frame of the film")

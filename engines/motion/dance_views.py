@@ -20,7 +20,8 @@ from engines.nn.dance_training import Pairs, seen_by_critic, signed
 from engines.nn.picture_scores import psnr, ssim
 from engines.nn.pix2pixhd import feature_matching
 from engines.nn.pose_normalisation import Floor, Normalised, measured
-from explorer.api import Artefact, Curve, Field, Image, Matrix, Text
+from engines.nn.posenet import JOINTS, SKELETON
+from explorer.api import Affine, Artefact, Curve, Field, Image, Keypoints, Matrix, Text
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -70,22 +71,35 @@ def face_views(film: Film, where: Faces, t: int, truth: Bytes, step: int) -> Ite
     added = 127.5 * residual[0].mean(0).float().cpu().numpy()
     yield Field(
         "face/2 residual", added, scale="diverging", over=False, step=step,
-        note="what is added, mean of the colours in steps of 255",
+        affine=Affine(tx=x, ty=y), note="what is added, mean of the colours in steps of 255",
     )  # fmt: skip
     yield Image("face/3 corrected", after, step=step, note=_nearness(after, truth[cut]))
     yield Image("face/4 true", truth[cut], step=step)
 
 
 def critic_views(critic: nn.Module, film: Film, truth: Bytes, step: int) -> Iterator[Artefact]:
-    """Score maps for the last two frames as made and as they truly are, and their features.
+    """What the discriminators say of the last two frames, see `judged_by` and `verdicts`."""
+    yield from verdicts(judged_by(critic, film, truth), step)
+
+
+def judged_by(critic: nn.Module, film: Film, truth: Bytes) -> list[list[Tensor]]:
+    """Features and scores of the last two frames as made (sample 0) and as they truly are (1).
 
     Args:
-        truth: (2, H, W, 3). What is judged of ours has no corrected face, as in the training.
+        truth: (2, H, W, 3). What is judged of ours has no corrected face, as in the training. Of
+            the first frame a pair is made in which nothing moves.
     """
     device = film.raw[-1].device
-    pairs = Pairs(film.inputs[-2], film.inputs[-1], *signed(truth)[:, None].to(device))
-    made = seen_by_critic(pairs, film.raw[-2], film.raw[-1])
-    judged = critic(torch.cat([made, seen_by_critic(pairs, pairs.y0, pairs.y1)]))
+    before = -min(2, len(film.raw))
+    pairs = Pairs(film.inputs[before], film.inputs[-1], *signed(truth)[:, None].to(device))
+    made = seen_by_critic(pairs, film.raw[before], film.raw[-1])
+    both = torch.cat([made, seen_by_critic(pairs, pairs.y0, pairs.y1)])
+    judged: list[list[Tensor]] = critic(both)
+    return judged
+
+
+def verdicts(judged: list[list[Tensor]], step: int) -> Iterator[Artefact]:
+    """Score maps of both scales, made and true, and how far their features differ."""
     for name, features, affine in zip(SCALE_NAMES, judged, score_places(), strict=True):
         for i, whose in enumerate(("generated", "true")):
             score = features[-1][i, 0].detach().float().cpu().numpy()
@@ -98,24 +112,45 @@ def critic_views(critic: nn.Module, film: Film, truth: Bytes, step: int) -> Iter
     yield Matrix(
         "matching/features", table, rows=SCALE_NAMES, scale="sequential", step=step,
         columns=[f"layer {i}" for i in range(table.shape[1])],
-        note=f"weighted mean |generated − true|; sum {table.sum():.3f}",
+        note=f"weighted mean |generated \u2212 true|; sum {table.sum():.3f}",
     )  # fmt: skip
+
+
+def joints_of(pose: Floats, step: int) -> Keypoints:
+    """The joints of a pose (17, 3) that are there, over the source."""
+    seen = [int(j) for j in np.flatnonzero(pose[:, 2] > 0)]
+    number = {joint: i for i, joint in enumerate(seen)}
+    bones = [(number[a], number[b]) for a, b in SKELETON if a in number and b in number]
+    return Keypoints(
+        "frames/1 source's joints", pose[None, seen].astype(np.float32), skeleton=bones, step=step,
+        labels=[JOINTS[j] for j in seen],
+    )  # fmt: skip
+
+
+def by_hand(film: Film) -> Iterator[Artefact]:
+    """The first figure, to drag its joints, and what is made of it."""
+    yield Image("hand/figure", film.figures[0], gestures={"drag": "moved+"},
+                note="drag any joint")  # fmt: skip
+    yield Image("hand/generated", film.frames[0], note="first frame of the film")
+
+
+def is_far(away: float, usual: float) -> bool:
+    """Whether a driving pose is unlike any that was learnt from."""
+    return away > usual
 
 
 def light(t: int, away: float, usual: float, step: int) -> Text:
     """The warning light of one frame, in words: is the driving pose like one that was learnt?"""
-    far = away > usual
-    word = "WARNING" if far else "Fine"
+    far = is_far(away, usual)
+    word, what = ("WARNING", ": nothing like it was learnt, expect smears") if far else ("Fine", "")
     rest = (
-        f"frame {t}: the driving pose is {away:.1f} px from the nearest training pose; "
-        f"up to {usual:.1f} px is usual"
+        f"frame {t}: the driving pose is {away:.2f} px from the nearest training pose; up to "
+        f"{usual:.2f} px is usual{what}"
     )
-    what = "; nothing like it was learnt, expect smears" if far else ""
-    return Text(
-        "light/driving pose", f"{word}: {rest}{what}", step=step,
-        tokens=(f"{word}:", *(rest + what).split()),
-        weights=np.array([1.0 if far else 0.0, *[0.0] * len((rest + what).split())], np.float32),
-    )  # fmt: skip
+    tokens = (f"{word}:", *rest.split())
+    weights = np.zeros(len(tokens), np.float32)
+    weights[0] = far
+    return Text("light/driving pose", f"{word}: {rest}", step=step, tokens=tokens, weights=weights)
 
 
 def normalisation_curves(
@@ -167,7 +202,7 @@ def restless_curve(films: Mapping[str, Bytes], first: int, step: int) -> Curve:
     rows = np.stack([restlessness(film) for film in films.values()])
     means = ", ".join(f"{name} {row.mean():.4f}" for name, row in zip(films, rows, strict=True))
     return Curve(
-        "quality/change from frame to frame", np.arange(first + 1, first + 1 + rows.shape[1]),
+        "quality/frame change", np.arange(first + 1, first + 1 + rows.shape[1]),
         rows, series=tuple(films), x_label="frame", note=f"means: {means}", step=step,
     )  # fmt: skip
 
@@ -181,9 +216,9 @@ def warning_curve(away: Floats, usual: float, first: int, step: int) -> Curve:
     beyond = int((away > usual).sum())
     note = f"WARNING: {beyond} of {len(away)} frames are farther than usual from what was learnt"
     if not beyond:
-        note = "fine: as near to the training poses as those of one clip are to the others"
+        note = "fine: to the nearest pose that was learnt from"
     return Curve(
-        "quality/distance to the nearest training pose", np.arange(first, first + len(away)), away,
+        "quality/pose distance", np.arange(first, first + len(away)), away,
         x_label="frame", unit="px", marks={"usual": usual}, note=note, step=step,
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ ROW = parse(
         "groups": {
             "frames": {"kinds": ["Image", "Keypoints"], "area": "centre"},
             "memory": {"kinds": ["Image"], "area": "right"},
+            "input": {"kinds": ["Image"], "area": "right"},
             "hand": {"kinds": ["Image"], "area": "centre"},
             "light": {"kinds": ["Text"], "area": "right"},
             "face": {"kinds": ["Image", "Field"], "area": "right"},
@@ -59,8 +60,7 @@ def session() -> Any:
 def shown(session: Session, **values: Any) -> list[Artefact]:
     plain = knobs.as_dict(load(ROW).Params()) | {"frames": 3, "weights": "random"}
     session.set_params(plain | values)
-    found = [a for frame in session.run({}) for a in frame.artefacts]
-    return found
+    return [a for frame in session.run({}) for a in frame.artefacts]
 
 
 def last(made: list[Artefact], name: str) -> Any:
@@ -78,7 +78,10 @@ def test_a_row_of_five_a_frame_and_curves_at_the_end(session: Session) -> None:
     assert quality.series == ("generated", "mean frame", "last frame", "nearest pose")
     assert last(made, "normalisation/scale").y.shape == (300,)
     assert all(np.isfinite(x).all() for a in made for x in a.arrays().values())
-    assert last(made, "frames/4 generated").note == "untrained"
+    assert last(made, "input/generated").note == "untrained"
+    joints = last(made, "frames/1 source's joints")
+    assert joints.points.shape == (1, 13, 3)  # nobody has eyes or ears
+    assert (joints.labels[0], len(joints.skeleton)) == ("nose", 12)
 
 
 def test_normalised_toes_run_along_the_targets_floor(session: Session) -> None:
@@ -103,16 +106,14 @@ def test_the_frame_before_is_what_was_generated(session: Session) -> None:
 
 def test_a_dragged_joint_moves_the_figure_and_the_frame(session: Session) -> None:
     plain = shown(session)
-    name = "frames/3 figure that drives"
+    name = "frames/3 drives"
     assert last(plain, "hand/figure").gestures == {"drag": "moved+"}
-    pose = last(plain, "frames/1 source's joints").points  # no knob needs what it holds
-    assert pose.shape == (1, 17, 3)
     assert (last(plain, "hand/figure").image[3:7, 58:62] == 255).all()
     held = shown(session, moved=((50.0, 16.0), (60.0, 5.0)))
     assert (last(held, "hand/figure").image[4:6, 59:61] != 255).any()
     for name in ("hand/generated", "frames/4 generated"):
         assert not np.array_equal(last(plain, name).image, last(held, name).image)
-    far = "quality/distance to the nearest training pose"
+    far = "quality/pose distance"
     assert last(held, far).y.mean() > last(plain, far).y.mean()
     assert last(held, far).note.startswith("WARNING: 3 of 3")
     assert last(held, "light/driving pose").text.startswith("WARNING: frame 2:")
@@ -136,12 +137,13 @@ def test_drags_take_the_nearest_joint_from_where_it_is_by_then() -> None:
 def test_every_knob_of_a_run_acts(session: Session) -> None:
     plain = shown(session)
     for name, value in {
-        "motion": "own skeleton", "first": 9, "moved": ((1.0, 1.0), (30.0, 30.0)), "size": 1.2, "lift": 3.0, "jitter": 1.0,
-        "window": "7", "thick": 2.0, "drop": "left shoulder to left elbow",
+        "motion": "own skeleton", "first": 9, "size": 1.2, "lift": 3.0, "jitter": 1.0,
+        "moved": ((1.0, 1.0), (30.0, 30.0)), "window": "7", "thick": 2.0,
+        "drop": "left shoulder to left elbow",
     }.items():  # fmt: skip
         other = shown(session, **{name: value})
-        now = [a.image for a in other if a.name == "frames/3 figure that drives"]
-        then = [a.image for a in plain if a.name == "frames/3 figure that drives"]
+        now = [a.image for a in other if a.name == "frames/3 drives"]
+        then = [a.image for a in plain if a.name == "frames/3 drives"]
         assert not np.array_equal(now, then), name
     assert len([a for a in shown(session, frames=2) if a.name == "frames/5 true"]) == 2
 

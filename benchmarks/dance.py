@@ -1,0 +1,37 @@
+"""The dancer that was trained here, in figures: normalisation, faces, how restless its films are."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.line import Effort, Line
+from engines.nn.dance_scores import face_quality, quality, unrest
+from engines.nn.dancers import FRAMES
+from explorer.core.registry import table
+from explorer.core.session import Session
+
+JITTERS = (0.0, 1.0)  # px
+
+
+def measure(effort: Effort) -> Line:
+    """What normalisation leaves of the gap to the target's own skeleton, in dB of PSNR."""
+    torch.set_num_threads(1)
+    session = Session(table()["dance"], device=effort.device)
+    session.open()
+    frames = effort.count(FRAMES, 4)
+    whole, face = quality(session.network, frames), face_quality(session.network, frames)
+    restless = {f"jitter {j:g} px": unrest(session.network, j, frames) for j in JITTERS}
+    session.close()
+    detail = {
+        "frames": frames,
+        "psnr_ssim": {name: rounded(pair) for name, pair in whole.items()},
+        "face_psnr_ssim": {name: rounded(pair) for name, pair in face.items()},
+        "change": {k: {n: round(v, 5) for n, v in row.items()} for k, row in restless.items()},
+    }
+    gap = whole["own skeleton"][0] - whole["normalised"][0]
+    return Line("dance", round(gap, 2), "dB below the own skeleton", "<= 1", detail=detail)
+
+
+def rounded(pair: tuple[float, float]) -> list[float]:
+    """PSNR and SSIM with the digits that are told."""
+    return [round(pair[0], 2), round(pair[1], 3)]
