@@ -237,7 +237,7 @@ def prepare(
         x = x.flip(1)
     mean = torch.tensor(how.mean, device=x.device).view(1, 3, 1, 1)
     std = torch.tensor(how.std, device=x.device).view(1, 3, 1, 1)
-    x = (x * (how.scale / 255.0) - mean) / std
+    x = x.mul_(how.scale / 255.0).sub_(mean).div_(std)  # of our own memory since `float`
     sx, sy = width / new_w, height / new_h
     affine = Affine(sx, sy, -left * sx, -top * sy)
     place(x, affine).layerscope_prepared = (image, how)  # type: ignore[attr-defined]

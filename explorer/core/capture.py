@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,11 @@ _QUICK = (
     nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.BatchNorm1d, nn.BatchNorm2d,
     nn.BatchNorm3d, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Tanh,
 )  # fmt: skip
+
+
+# Where the hooks before one leaf are, and the key of ours: to register and remove each anew took
+# longer, frame after frame, than a picture of what was captured.
+_Stop = tuple[MutableMapping[int, Any], int]
 
 
 class UnknownPoint(LookupError):
@@ -89,7 +94,8 @@ class Capture:
         self._followed: list[tuple[int, ...]] = []
         self.modules: list[tuple[str, nn.Module]] = []
         self._leaves: set[str] = set()
-        self._stops: list[nn.Module] = []
+        self._stops: list[_Stop] = []
+        self._armed: list[_Stop] = []  # those of `_stops` that are in
         self._look_around()
 
     def _look_around(self) -> bool:
@@ -103,7 +109,8 @@ class Capture:
         self.modules = modules
         leaves = [(name, m) for name, m in modules if not _has_children(m)]
         self._leaves = {name for name, _ in leaves}
-        self._stops = [m for i, (_, m) in enumerate(leaves) if i == 0 or not isinstance(m, _QUICK)]
+        stops = [m for i, (_, m) in enumerate(leaves) if i == 0 or not isinstance(m, _QUICK)]
+        self._stops = [(m._forward_pre_hooks, _key(m)) for m in stops]
         return True
 
     def check(self, names: Sequence[str]) -> None:
@@ -120,19 +127,19 @@ class Capture:
         keep: Sequence[str] = (),
         *,
         forget: bool = True,
-    ) -> None:
+    ) -> bool:
         """Hook the network for these views and edits; a call with the same ones costs nothing.
 
         Of ``keep`` the last output is kept without a picture being made, for `taken`. What was
-        captured of other points is forgotten, unless ``forget`` is off.
+        captured of other points is forgotten, unless ``forget`` is off. Whether hooks were put in.
         """
         wanted = (tuple(views), tuple(e for e in edits if e.on), tuple(keep))
-        if self._handles and wanted == self._wanted:
-            return
+        if self._armed and wanted == self._wanted:
+            return False
         self._release()
-        self._wanted = wanted
-        for leaf in self._stops:
-            self._handles.append(leaf.register_forward_pre_hook(self.enter))
+        self._wanted, self._armed, enter = wanted, self._stops, self.enter
+        for hooks, key in self._armed:
+            hooks[key] = enter
         if len(self.modules) == 1:  # no module inside: only the graph tells where its backward is
             self._handles.append(self.network.register_forward_hook(self._guard))
         names = dict.fromkeys([*(e.point for e in wanted[1]), *(v.point for v in wanted[0]), *keep])
@@ -152,6 +159,7 @@ class Capture:
         keys = {(v.point, v.call, v.sample) for v in wanted[0]} | {(p, -1, 0) for p in keep}
         if forget:
             self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
+        return True
 
     @property
     def sweeping(self) -> bool:
@@ -190,7 +198,9 @@ class Capture:
     def _release(self) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles, self._points = [], {}
+        for hooks, key in self._armed:
+            hooks.pop(key, None)
+        self._handles, self._armed, self._points = [], [], {}
 
     def clear(self) -> None:
         """Forget the captured tensors."""
@@ -425,6 +435,13 @@ def _module(network: nn.Module, name: str) -> nn.Module | None:
         return network.get_submodule(name)
     except AttributeError:  # a view of an artefact, or of another network
         return None
+
+
+def _key(module: nn.Module) -> int:
+    """A key that no other hook before this module has."""
+    handle = module.register_forward_pre_hook(lambda module, args: None)
+    handle.remove()
+    return handle.id
 
 
 def _has_children(module: nn.Module) -> bool:

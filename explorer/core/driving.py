@@ -167,17 +167,20 @@ class Driver:
         begun = time.perf_counter()
         try:
             with self.turn(), torch.set_grad_enabled(manner.grad):
+                hooked = False
                 if manner.study:
                     capture.install((), session.edits, forget=False)
                 else:
-                    capture.install(session.views, session.edits, session.instruments.points)
+                    points = session.instruments.points
+                    hooked = capture.install(session.views, session.edits, points)
                     if session.instruments:
                         session.instruments.attach(self._scene())
                 capture.start_pass()
                 if may_sweep and not manner.study and self._sweep_due():
                     capture.sweep(on=True)
                 if manner.played:
-                    session.scripted.enter(session.params)
+                    looked_into = hooked or capture.sweeping or bool(session.instruments)
+                    session.scripted.enter(session.params, looked_into=looked_into)
                 made = generator.send(session.params) if started else next(generator)
                 if not isinstance(made, EndOfStep):
                     made = sealed(made, self.run, frame)

@@ -50,8 +50,13 @@ class Scripted:
         """Blocks that run as a graph, by name."""
         return tuple(dict.fromkeys(name for name, _ in self._graphs))
 
-    def enter(self, params: Any) -> None:
-        """Before a resumption, with all hooks in: put the graphs into their places."""
+    def enter(self, params: Any, *, looked_into: bool = True) -> None:
+        """Before a resumption, with all hooks in: put the graphs into their places.
+
+        ``looked_into`` is False when no hook has come in since the last call.
+        """
+        if not looked_into and params is self._params:
+            return
         self._begun = self._begun or time.perf_counter()
         if params is not self._params:  # a knob may change what a module does
             self._params, self._calm = params, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,20 @@ LABEL_SHARE = 0.45  # of the width, at most
 POSITIVE, NEGATIVE = 0, 4  # colours of bars, by their place in the series' order
 
 
+@dataclass(frozen=True, slots=True)
+class Lay:
+    """Where things lie at one size of the widget, px: asked for dozens of times a frame.
+
+    ``pitch`` is the height of a row, ``foot`` that of the scale below, none where rows would scroll
+    for it. Bars lie between ``left`` and ``left + room``.
+    """
+
+    pitch: int
+    foot: int
+    left: float
+    room: float
+
+
 class ScoreBars(QWidget):
     """One row a score: label, bar from zero, number; a hollow bar is the score before an edit.
 
@@ -57,6 +72,7 @@ class ScoreBars(QWidget):
         self.row = -1
         self.unit = "probability"
         self._probability = True
+        self._lay: Lay | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
@@ -64,6 +80,7 @@ class ScoreBars(QWidget):
     def show_scores(self, artefact: Scores) -> None:
         """Show the scores; probabilities keep the axis at 0 to 1."""
         self.scores, self.labels = artefact.scores, artefact.labels
+        self._lay = None
         self._probability = artefact.probability
         self.unit = unit_of(artefact)
         self._span()
@@ -100,13 +117,23 @@ class ScoreBars(QWidget):
     @property
     def pitch(self) -> int:
         """Height of a row, px."""
-        room = (self.height() - self.foot) // max(1, self.count)
-        return min(TREE_ROW, max(LEAST_ROW, room))
+        return self.lay.pitch
 
     @property
-    def foot(self) -> int:
-        """Height of the scale below the bars, px: none where rows would scroll for it."""
-        return SCALE if self.height() >= LEAST_ROW * self.count + SCALE else 0
+    def lay(self) -> Lay:
+        """Where things lie now."""
+        if self._lay is None:
+            foot = SCALE if self.height() >= LEAST_ROW * self.count + SCALE else 0
+            space = (self.height() - foot) // max(1, self.count)
+            names = tuple(self.labels[:64]) or (str(max(0, self.count - 1)),)
+            widest = max((_advance("body", name) for name in names), default=0)
+            left = min(widest + SPACE_M + 2 * SPACE_S, self.width() * LABEL_SHARE)
+            numbers = _advance("number", "−00.0000") + SPACE_M
+            self._lay = Lay(
+                min(TREE_ROW, max(LEAST_ROW, space)), foot, left,
+                max(20.0, self.width() - left - numbers),
+            )  # fmt: skip
+        return self._lay
 
     def row_at(self, y: float) -> int:
         """Index of the row at a height; -1 is none."""
@@ -115,16 +142,21 @@ class ScoreBars(QWidget):
 
     def bar(self, row: int, value: float | None = None) -> QRectF:
         """Where the bar of a row lies (for another value: where it would)."""
-        left, room = self._lane()
+        lay = self.lay
         number = float(self.scores[row]) if value is None else value
         number = min(max(number, self.low), self.high) if np.isfinite(number) else 0.0
-        scale = room / (self.high - self.low)
-        zero = left - self.low * scale
-        thick = min(BAR, self.pitch - 4)
-        y = row * self.pitch + (self.pitch - thick) / 2
+        scale = lay.room / (self.high - self.low)
+        zero = lay.left - self.low * scale
+        thick = min(BAR, lay.pitch - 4)
+        y = row * lay.pitch + (lay.pitch - thick) / 2
         return QRectF(zero, y, number * scale, thick).normalized()
 
     # -- events --------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """All lies elsewhere."""
+        self._lay = None
+        super().resizeEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Tell the row."""
@@ -184,7 +216,7 @@ class ScoreBars(QWidget):
             if self.hasFocus():
                 painter.setPen(QPen(theme.colour("accent"), 2))
                 painter.drawRect(1, top + 1, self.width() - 2, tall - 2)
-        left, room = self._lane()
+        left, room = self.lay.left, self.lay.room
         small = tall < SMALL_BELOW
         body = font("caption" if small else "body")
         painter.setFont(body)
@@ -214,13 +246,13 @@ class ScoreBars(QWidget):
             painter.setPen(self.theme.colour("muted"))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "No scores yet")
             return
-        left, room = self._lane()
+        left, room = self.lay.left, self.lay.room
         foot = self.pitch * self.count
         face = font("caption")
         painter.setFont(face)
         metrics = QFontMetrics(face)
         last = -1e9
-        scaled = bool(self.foot)
+        scaled = bool(self.lay.foot)
         for tick in ticks(self.low, self.high, 4 if room > 120 else 2):
             x = left + room * (tick - self.low) / (self.high - self.low)
             painter.setPen(self.theme.colour("outline" if tick == 0 else "hairline"))
@@ -239,14 +271,6 @@ class ScoreBars(QWidget):
         ):  # else the header alone says it
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(unit, right, self.unit)
-
-    def _lane(self) -> tuple[float, float]:
-        """Left end and width of the lane of the bars."""
-        names = tuple(self.labels[:64]) or (str(max(0, self.count - 1)),)
-        widest = max((_advance("body", name) for name in names), default=0)
-        left = min(widest + SPACE_M + 2 * SPACE_S, self.width() * LABEL_SHARE)
-        numbers = _advance("number", "−00.0000") + SPACE_M
-        return left, max(20.0, self.width() - left - numbers)
 
     def _number_face(self) -> QFont:
         made = font("number")

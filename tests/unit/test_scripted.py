@@ -65,7 +65,7 @@ def test_a_clip_as_graphs_is_the_clip_bit_for_bit(
     played(session, path, blocks + 4)
     assert session.scripted.blocks, session.scripted.failed
     as_graphs = played(session, path, 3)
-    monkeypatch.setattr(scripted.Scripted, "enter", lambda self, params: None)
+    monkeypatch.setattr(scripted.Scripted, "enter", lambda self, params, looked_into: None)
     as_they_are = played(session, path, 3)
     session.close()
     assert len(as_graphs) == len(as_they_are) == 3
