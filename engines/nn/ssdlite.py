@@ -27,6 +27,18 @@ _CUT = 13  # the block whose expansion (C4, stride 16) the first head reads
 _norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
 
 
+class Stages(nn.Sequential):
+    """Modules one after the other; the output of each is a map that a head reads."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The maps, in order."""
+        maps = []
+        for stage in self:
+            x = stage(x)
+            maps.append(x)
+        return tuple(maps)
+
+
 class MobileNetBackbone(nn.Module):
     """MobileNetV3-Large with a halved tail, cut after the expansion of block 13, and four maps.
 
@@ -44,20 +56,17 @@ class MobileNetBackbone(nn.Module):
         tail = nn.Sequential()
         for name, module in rest:  # under the names they have in their block
             tail.add_module(name, module)
-        self.features = nn.Sequential(
+        self.features = Stages(
             nn.Sequential(*blocks[:_CUT], expand[1]),
             nn.Sequential(tail, *blocks[_CUT + 1 :]),
         )
         widths = self.channels[1:]
-        self.extra = nn.ModuleList(map(_extra, widths[:-1], widths[1:]))
+        self.extra = Stages(*map(_extra, widths[:-1], widths[1:]))
 
     def forward(self, x: Tensor) -> tuple[None, list[Tensor]]:
         """(N, 3, 320, 320) to six maps; none of them is normalised."""
-        maps = []
-        for block in (*self.features, *self.extra):
-            x = block(x)
-            maps.append(x)
-        return None, maps
+        maps: tuple[Tensor, ...] = self.features(x)
+        return None, [*maps, *self.extra(maps[-1])]
 
 
 def _extra(inputs: int, outputs: int) -> nn.Sequential:
