@@ -18,6 +18,11 @@ Scale = Literal["sequential", "diverging", "probability"]
 Gesture = Literal["pick", "box", "drag", "paint", "type"]
 
 
+# States of boxes: those that were taken away are drawn weaker, those still to be decided faint.
+GONE = ("removed", "removed by it", "suppressed", "rejected", "below")
+WAITING = "waiting"
+
+
 class KindError(ValueError):
     """An artefact was given arrays of the wrong shape, type or range."""
 
@@ -170,7 +175,8 @@ class Boxes(Artefact):
 
     ``ids``, ``sources`` (index of the anchor or proposal each came from), ``state`` (kept,
     removed, ...), ``cause_id`` and ``cause_iou`` (which box removed it, at which IoU) make an NMS
-    film plain data.
+    film plain data. ``widths`` (N,) in [0, 1] say how thick each is drawn where a line's width
+    tells something, a confidence say: 0 is a hairline.
     """
 
     boxes: Array
@@ -181,13 +187,20 @@ class Boxes(Artefact):
     state: Sequence[str] = ()
     cause_id: Sequence[int] = ()
     cause_iou: Sequence[float] = ()
+    widths: Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def check(self) -> None:
-        """Need four columns and one score and label a box (or none)."""
+        """Need four columns and one score, label and width a box (or none)."""
         boxes = self._array("boxes", 2, dtype=np.float32)
         scores = self._array("scores", 1, dtype=np.float32)
         if boxes.shape[1] != 4 or len(scores) not in (0, len(boxes)):
             raise KindError(f"Boxes {self.name!r}: boxes {boxes.shape}, scores {scores.shape}")
+        widths = self._array("widths", 1, dtype=np.float32)
+        if len(widths) not in (0, len(boxes)) or not ((widths >= 0) & (widths <= 1)).all():
+            raise KindError(
+                f"Boxes {self.name!r}: widths are one a box, in [0, 1]; got {len(widths)} for "
+                f"{len(boxes)}, {widths.min(initial=1):g} to {widths.max(initial=0):g}"
+            )
         self._labels("labels", len(boxes))
         self._labels("state", len(boxes))
 

@@ -26,7 +26,7 @@ from engines.nn.loading import load_state
 from engines.nn.shapes import NAMES
 from engines.nn.yolo import SMALL_SIDE, V1_SIDE, SmallYoloV1, YoloV1, start
 from engines.nn.yolo_boxes import v1_decode
-from engines.nn.yolo_views import Seen, candidates, class_of_cells, v1_truth_views, views
+from engines.nn.yolo_views import Seen, candidates, class_of_cells, v1_answer, v1_truth_views, views
 from explorer.api import (
     Artefact,
     Boxes,
@@ -187,8 +187,6 @@ class YoloV1Engine(Engine[YoloV1Params]):
 
     def again(self, said: Kept, params: YoloV1Params) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
-        yield from views(said.seen, params, "scores" if self._explained else "")
-        yield class_of_cells(said.seen)
         found = kept(candidates(said.seen, params.score), params)
         truth, labels = found.boxes, found.labels
         note = "the detections stand for the truth"
@@ -198,8 +196,12 @@ class YoloV1Engine(Engine[YoloV1Params]):
             truth = torch.tensor([params.truth], device=said.grid.device)
             note = "the box you drew, as the class that its cell says"
             labels = torch.zeros(0, dtype=torch.long, device=said.grid.device)
+        answer = v1_answer(said.grid, said.seen, truth, labels, count=self._count, side=said.side)
+        point = "scores" if self._explained else ""
+        yield from views(said.seen, params, point, answer.rows.tolist())
+        yield class_of_cells(said.seen)
         yield from v1_truth_views(
-            said.grid, said.seen, truth, labels, note, count=self._count, side=said.side,
+            said.grid, said.seen, answer, note, count=self._count, side=said.side,
             coordinates=params.coordinates, empty=params.empty,
         )  # fmt: skip
 

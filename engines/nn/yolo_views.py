@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from engines.nn.boxes import clip, moved
 from engines.nn.detections import Candidates, DetectionParams, artefacts, kept
 from engines.nn.reorg import sources
 from engines.nn.yolo_boxes import Decoded
-from engines.nn.yolo_loss import v1_assign, v1_loss
+from engines.nn.yolo_loss import Assigned, v1_assign, v1_loss
 from explorer.api import Affine, Artefact, Boxes, FeatureMaps, Field, Masks, Scores
 
 MOST = 400  # boxes that may enter the suppression
@@ -74,14 +74,17 @@ def candidates(seen: Seen, least: float, most: int = MOST) -> Candidates:
     )
 
 
-def views(seen: Seen, params: DetectionParams, point: str = "") -> Iterator[Artefact]:
+def views(
+    seen: Seen, params: DetectionParams, point: str = "", responsible: Collection[int] = ()
+) -> Iterator[Artefact]:
     """Detections with their film, the boxes of one cell, maps over the cells.
 
     The cell is that under ``params.cursor``; without one, that of the best detection. ``point`` is
-    the capture point that attribution explains, (1, sources, classes).
+    the capture point that attribution explains, (1, sources, classes); ``responsible`` are the rows
+    of the boxes that answer for an object.
     """
     yield from artefacts(candidates(seen, params.score), params, point=point)
-    yield from cell_views(seen, *spot(seen, params))
+    yield from cell_views(seen, *spot(seen, params), responsible)
     yield from map_views(seen, params.only)
 
 
@@ -94,7 +97,9 @@ def spot(seen: Seen, params: DetectionParams) -> tuple[int, int]:
     return divmod(row // seen.decoded.grid[2], seen.decoded.grid[1])
 
 
-def cell_views(seen: Seen, row: int, column: int) -> Iterator[Artefact]:
+def cell_views(
+    seen: Seen, row: int, column: int, responsible: Collection[int] = ()
+) -> Iterator[Artefact]:
     """What one cell starts from and what it says."""
     decoded = seen.decoded
     part = decoded.of_cell(row, column)
@@ -118,13 +123,18 @@ def cell_views(seen: Seen, row: int, column: int) -> Iterator[Artefact]:
         )
     best = int(confidence.argmax())
     names = [f"{seen.word} {i + 1}: {c:.2f}" for i, c in enumerate(confidence.tolist())]
+    answers = [i for i in range(count) if part.start + i in responsible]
+    state = ["surest" if i == best else "predicted" for i in range(count)]
+    for i in answers:  # one at most: of two objects in a cell the last counts
+        names[i], state[i] = f"{names[i]}, responsible", "chosen"
     yield Boxes(
         "cell/boxes",
         numpy(torch.cat([own, seen.placed(decoded.boxes[part]).cpu()])),
         labels=["cell", *names],
-        state=["cell", *("surest" if i == best else "below" for i in range(count))],
+        state=["cell", *state],
+        widths=numpy(torch.cat([torch.zeros(1), confidence.cpu().clamp(0, 1)])),
         gestures={"pick": "cursor"},
-        note=f"{where}: what it predicts, with confidence; all but the surest dashed",
+        note=f"line width: confidence{'; marked: responsible' if answers else ''}; {where}",
     )
     if decoded.classes.shape[1]:
         shown = decoded.classes[part][best]
@@ -223,8 +233,7 @@ def passthrough_views(
 def v1_truth_views(
     grid: Tensor,
     seen: Seen,
-    truth: Tensor,
-    labels: Tensor,
+    answer: Answer,
     note: str,
     *,
     count: int,
@@ -235,19 +244,10 @@ def v1_truth_views(
     """Which cell and which of its boxes answer for each object, and the terms of the loss.
 
     Args:
-        grid: (1, 5 B + C, h, w). truth: (G, 4) in input pixels. labels: (G,), or (0,) for the
-            likeliest class of each truth's cell. note: what stands for the truth.
+        grid: (1, 5 B + C, h, w). note: what stands for the truth.
         count: B. side: height and width of the network's input.
     """
-    place = seen.affine
-    inverse = Affine(1 / place.sx, 1 / place.sy, -place.tx / place.sx, -place.ty / place.sy)
-    truth, labels = truth.to(grid.device), labels.to(grid.device)
-    boxes = moved(truth, inverse)
-    if len(labels) != len(boxes):
-        labels = _likeliest(seen, boxes)
-    found = v1_assign(grid, [boxes], [labels], count, side)
-    _, width, per_cell = seen.decoded.grid
-    rows = (found.row * width + found.column) * per_cell + found.box
+    boxes, labels, truth, found, rows = answer
     cells = torch.stack([found.column, found.row, found.column + 1, found.row + 1], 1).float()
     names = [seen.names[i] for i in found.label.tolist()]
     words = [f"cell of {name}" for name in names]
@@ -270,6 +270,38 @@ def v1_truth_views(
         "truth/loss", np.array([*values, sum(values)], np.float32), [*terms, "sum"],
         probability=False, note=f"weighted terms of this picture; {note}",
     )  # fmt: skip
+
+
+class Answer(NamedTuple):
+    """Truths (G, 4) in px of the network's input with labels (G,) and in input pixels, which of
+    them count, and the rows (A,) of the boxes that answer for those."""
+
+    boxes: Tensor
+    labels: Tensor
+    truth: Tensor
+    found: Assigned
+    rows: Tensor
+
+
+def v1_answer(
+    grid: Tensor, seen: Seen, truth: Tensor, labels: Tensor, *, count: int, side: tuple[int, int]
+) -> Answer:
+    """Who is responsible for each object.
+
+    Args:
+        grid: (1, 5 B + C, h, w). truth: (G, 4) in input pixels. labels: (G,), or (0,) for the
+            likeliest class of each truth's cell. count: B. side: height and width of the input.
+    """
+    place = seen.affine
+    inverse = Affine(1 / place.sx, 1 / place.sy, -place.tx / place.sx, -place.ty / place.sy)
+    truth, labels = truth.to(grid.device), labels.to(grid.device)
+    boxes = moved(truth, inverse)
+    if len(labels) != len(boxes):
+        labels = _likeliest(seen, boxes)
+    found = v1_assign(grid, [boxes], [labels], count, side)
+    _, width, per_cell = seen.decoded.grid
+    rows = (found.row * width + found.column) * per_cell + found.box
+    return Answer(boxes, labels, truth, found, rows)
 
 
 def _likeliest(seen: Seen, boxes: Tensor) -> Tensor:

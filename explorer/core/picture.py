@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from explorer.core.drawing import INK, MUTED, PAPER, Label, Pixels, enlarge, pla
 from explorer.core.opencv import opencv
 from explorer.core.plots import PLOTS, matrix_limits, number
 from explorer.kinds import (
+    GONE,
+    WAITING,
     Artefact,
     Boxes,
     FeatureMaps,
@@ -26,11 +29,15 @@ from explorer.kinds import (
 from explorer.views import GAP, Rendered, grid_columns
 
 Array = npt.NDArray[Any]
+Tag = tuple[str, int, int, tuple[int, int, int]]  # words, left and lower end, colour
 
 _CANVAS = colours.CANVAS
 _GAP = 2
 _SHADES = tuple(c for c in colours.OKABE_ITO if c != (0, 0, 0))
 _SIDE = 384  # small grids of numbers are enlarged by whole factors to about this
+_MARKED = 512  # small pictures with boxes, masks or points over them: their words need room
+_PLACES = 5  # tried for a label, one below the other
+_WIDEST = 3  # times the usual line, where a line's width tells something
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +188,10 @@ def _boxes(artefact: Boxes, on: Pixels | None) -> Pixels:
     finite = artefact.boxes[np.isfinite(artefact.boxes).all(axis=1)]
     reach = (float(finite[:, 2].max()), float(finite[:, 3].max())) if len(finite) else (0.0, 0.0)
     canvas = _ground(on, reach)
-    worded = bool(artefact.labels) or len(artefact.scores) > 0  # words need room
-    factor = max(1, _SIDE // max(canvas.shape[:2])) if worded else 1
-    canvas = enlarge(canvas, canvas.shape[0] * factor, canvas.shape[1] * factor)
+    canvas, factor = _enlarged(canvas)
     kinds = {name: i for i, name in enumerate(dict.fromkeys(artefact.labels))}
     thick = max(1, round(min(canvas.shape[:2]) / 300))
+    tags = []
     for i, box in enumerate(artefact.boxes):
         if not np.isfinite(box).all():
             continue
@@ -193,23 +199,47 @@ def _boxes(artefact: Boxes, on: Pixels | None) -> Pixels:
         tint = _SHADES[kinds.get(name, 0) % len(_SHADES)]
         # Box edges are continuous coordinates, pixel i covers [i, i + 1).
         x1, y1, x2, y2 = (round(float(np.clip(factor * v, -9999, 9999)) - 0.5) for v in box)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), tint, thick)
-        share = f"{artefact.scores[i]:.2f}" if len(artefact.scores) else ""
-        _tag(canvas, f"{name} {share}".strip(), x1, y1, tint)
+        weak = bool(artefact.state) and artefact.state[i] in (*GONE, WAITING)
+        share = (_WIDEST * artefact.widths[i] + 0.5) if len(artefact.widths) else 1.0
+        line = 1 if weak else max(1, round(thick * share))
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), tint, line)
+        score = f"{artefact.scores[i]:.2f}" if len(artefact.scores) else ""
+        if not weak:
+            tags.append((f"{name} {score}".strip(), x1, y1, tint))
+    _write_tags(canvas, tags)
     return canvas
 
 
-def _tag(canvas: Pixels, text: str, x: int, y: int, tint: tuple[int, int, int]) -> None:
-    """A label on a filled ground above a corner, moved inside the picture."""
-    if not text:
-        return
+def _enlarged(canvas: Pixels) -> tuple[Pixels, int]:
+    """A small picture by a whole factor, each pixel a square, to about `_MARKED` a side."""
+    factor = max(1, round(_MARKED / max(canvas.shape[:2])))
+    return enlarge(canvas, canvas.shape[0] * factor, canvas.shape[1] * factor), factor
+
+
+def _write_tags(canvas: Pixels, tags: Sequence[Tag]) -> None:
+    """Labels on a filled ground above corners, moved inside the picture; a little lower where a
+    better one stands, and none where no place is left: half a word is worse than none."""
     size = float(np.clip(min(canvas.shape[:2]) / 26, 9, 20))
     font = opencv().FONT_HERSHEY_SIMPLEX
-    (width, height), _ = opencv().getTextSize(plain(text), font, size / 29, 1)
-    x = int(np.clip(x, 0, max(0, canvas.shape[1] - width - 4)))
-    y = int(np.clip(y, height + 6, canvas.shape[0]))
-    canvas[y - height - 6 : y, x : x + width + 4] = tint
-    write(canvas, Label(x + 2, y - 3, text, INK, size))
+    taken: list[tuple[int, int, int, int]] = []
+    for text, left, bottom, tint in tags:
+        if not text:
+            continue
+        (width, height), _ = opencv().getTextSize(plain(text), font, size / 29, 1)
+        width, height = width + 4, height + 6
+        x = int(np.clip(left, 0, max(0, canvas.shape[1] - width)))
+        y = int(np.clip(bottom, height, canvas.shape[0]))
+        for lower in range(y, min(y + _PLACES * (height + 1), canvas.shape[0] + 1), height + 1):
+            spot = (x, lower - height, x + width, lower)
+            if not any(_meet(spot, other) for other in taken):
+                taken.append(spot)
+                canvas[spot[1] : spot[3], spot[0] : spot[2]] = tint
+                write(canvas, Label(x + 2, lower - 3, text, INK, size))
+                break
+
+
+def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _keypoints(artefact: Keypoints, on: Pixels | None) -> Pixels:
@@ -217,12 +247,13 @@ def _keypoints(artefact: Keypoints, on: Pixels | None) -> Pixels:
     points = artefact.points
     seen = np.isfinite(points).all(axis=2) & (points[..., 2] > 0)
     reach = tuple(points[seen][:, :2].max(axis=0)) if seen.any() else (0.0, 0.0)
-    canvas = _ground(on, (float(reach[0]), float(reach[1])))
+    canvas, factor = _enlarged(_ground(on, (float(reach[0]), float(reach[1]))))
     radius = max(2, round(min(canvas.shape[:2]) / 120))
     for p, person in enumerate(points):
         tint = _SHADES[p % len(_SHADES)]
         spots = [
-            (round(float(x) - 0.5), round(float(y) - 0.5)) for x, y, _ in np.nan_to_num(person)
+            (round(float(factor * x) - 0.5), round(float(factor * y) - 0.5))
+            for x, y, _ in np.nan_to_num(person)
         ]
         for a, b in artefact.skeleton:
             if seen[p, a] and seen[p, b]:
@@ -238,19 +269,22 @@ def _masks(artefact: Masks, on: Pixels | None) -> Pixels:
     cv2 = opencv()
     count, height, width = artefact.masks.shape
     blank: Pixels = np.full((height, width, 3), _CANVAS, np.uint8)
-    canvas = _ground(blank if on is None else on, (0.0, 0.0))
+    ground = _ground(blank if on is None else on, (0.0, 0.0))
+    canvas, factor = _enlarged(ground)
+    tags = []
     for i in range(count):
-        share = _onto(artefact, i, canvas.shape[:2])
+        share = _onto(artefact, i, ground.shape[:2]).repeat(factor, 0).repeat(factor, 1)
         tint = np.array(_SHADES[i % len(_SHADES)])
         alpha = (0.55 * np.clip(np.nan_to_num(share), 0, 1))[..., None]
         canvas = np.rint(canvas * (1 - alpha) + tint * alpha).astype(np.uint8)
         outline, _ = cv2.findContours(
             (share >= 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
-        cv2.drawContours(canvas, outline, -1, _SHADES[i % len(_SHADES)], 1)
+        cv2.drawContours(canvas, outline, -1, _SHADES[i % len(_SHADES)], 2 if factor > 1 else 1)
         if artefact.labels and outline:
             x, y, _, _ = cv2.boundingRect(max(outline, key=cv2.contourArea))
-            _tag(canvas, artefact.labels[i], x, y, _SHADES[i % len(_SHADES)])
+            tags.append((artefact.labels[i], x, y, _SHADES[i % len(_SHADES)]))
+    _write_tags(canvas, tags)
     return canvas
 
 

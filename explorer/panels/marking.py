@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtGui import QColor
 
-from explorer.kinds import Boxes, Keypoints
+from explorer.kinds import GONE, WAITING, Boxes, Keypoints
 from explorer.panels.overlays import BoxMark, class_colour, colours_of
 
-# States that are drawn dashed.
-WAITING, CHOSEN = "waiting", "chosen"  # drawn faint; marked as a selection is
-GONE = ("removed", "removed by it", "suppressed", "rejected", "below")
+CHOSEN = "chosen"  # a state that is marked as a selection is
 SEEN_FROM = 0.3  # score from which a keypoint counts as seen
 
 
@@ -32,6 +30,7 @@ def box_marks(boxes: Boxes, colours: Mapping[str, QColor] | None = None) -> list
             known[boxes.labels[i]] if boxes.labels else class_colour(1),
             dashed=bool(boxes.state) and boxes.state[i] in GONE,
             faint=bool(boxes.state) and boxes.state[i] == WAITING,
+            share=float(boxes.widths[i]) if len(boxes.widths) else None,
         )
         for i, box in enumerate(boxes.boxes)
     ]

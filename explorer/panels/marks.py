@@ -9,14 +9,13 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from explorer.kinds import Artefact, Boxes, Keypoints, Masks
+from explorer.kinds import WAITING, Artefact, Boxes, Keypoints, Masks
 from explorer.panels.film import FilmBar
 from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import masks_picture
 from explorer.panels.marking import (
     CHOSEN,
     SEEN_FROM,
-    WAITING,
     box_marks,
     box_under,
     box_words,

@@ -14,6 +14,7 @@ from explorer.panels.theme import DARK, Theme, font
 
 EVERYWHERE = QRectF(-1e6, -1e6, 2e6, 2e6)  # overlays are cheap: no need to compute a tight bound
 CROWD = 20  # boxes that stay; from here on their lines are thin
+WIDEST = 6  # screen px, of a line whose width tells something
 LABEL_PLACES = 3  # tried for the name of a box, one below the other
 Corner = tuple[float, float, float, float]
 
@@ -65,15 +66,15 @@ def on_screen(corners: Corner, to_screen: QTransform) -> QRectF:
     return to_screen.mapRect(QRectF(QPointF(*corners[:2]), QPointF(*corners[2:])))
 
 
-def two_tone(painter: QPainter, rect: QRectF, colour: QColor) -> None:
+def two_tone(painter: QPainter, rect: QRectF, colour: QColor, width: float = 2.0) -> None:
     """Outline of 2 px in ``colour`` inside rings of 1 px black and 1 px white: seen on any map."""
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for grow, width, ink in (
-        (1.0, 2, colour),
-        (2.5, 1, QColor("black")),
-        (3.5, 1, QColor("white")),
+    for grow, thick, ink in (
+        (width / 2, width, colour),
+        (width + 0.5, 1.0, QColor("black")),
+        (width + 1.5, 1.0, QColor("white")),
     ):
-        pen = QPen(ink, width)
+        pen = QPen(ink, thick)
         pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
         painter.setPen(pen)
         painter.drawRect(rect.adjusted(-grow, -grow, grow, grow))
@@ -100,13 +101,20 @@ def ink_on(paper: QColor) -> QColor:
 @dataclass(frozen=True, slots=True)
 class BoxMark:
     """One box to draw: corners in input pixels, words, colour; dashed when it was removed, faint
-    while nothing has been decided about it."""
+    while nothing has been decided about it. ``share`` in [0, 1] of the widest line, None as usual.
+    """
 
     corners: Corner
     text: str
     colour: QColor
     dashed: bool = False
     faint: bool = False
+    share: float | None = None
+
+    @property
+    def width(self) -> float | None:
+        """Of its line in screen px, where that tells something."""
+        return None if self.share is None else 1 + (WIDEST - 1) * self.share
 
 
 def round_pen(ink: QColor, width: float) -> QPen:
@@ -166,13 +174,13 @@ class BoxesOverlay(Overlay):
         self, painter: QPainter, rect: QRectF, mark: BoxMark, *, selected: bool, thin: bool
     ) -> None:
         if selected:
-            two_tone(painter, rect, self.theme.colour("selected"))
+            two_tone(painter, rect, self.theme.colour("selected"), mark.width or 2.0)
             return
         if mark.faint:
             painter.setPen(QPen(QColor(255, 255, 255, 90), 1, Qt.PenStyle.DotLine))
             painter.drawRect(rect)
             return
-        width = 1 if mark.dashed or thin else 2
+        width = mark.width or (1.0 if mark.dashed or thin else 2.0)
         painter.setPen(QPen(QColor(0, 0, 0, 160), 1 if mark.dashed else 2 + width))
         painter.drawRect(rect)
         style = Qt.PenStyle.DashLine if mark.dashed else Qt.PenStyle.SolidLine

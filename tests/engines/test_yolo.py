@@ -192,6 +192,16 @@ def test_v1_shows_cells_maps_and_the_loss() -> None:
     values = dict(zip(loss.labels, loss.scores, strict=True))
     assert values["sum"] == pytest.approx(sum(loss.scores[:-1]), rel=1e-5)
     assert values["centre"] == pytest.approx(0, abs=1e-6), "the detections stand for the truth"
+    cell, surest = made["cell/boxes"], int(np.argmax(confidence.maps.max(0)))
+    assert isinstance(cell, Boxes)
+    row, column = divmod(surest, confidence.maps.shape[2])
+    assert f"row {row + 1} of 8, column {column + 1} of 8" in cell.note
+    np.testing.assert_allclose(cell.widths, [0, *confidence.maps[:, row, column]], atol=1e-6)
+    assert cell.state[1 + int(confidence.maps[:, row, column].argmax())] == "chosen"
+    assert sum("responsible" in label for label in cell.labels) == 1
+    empty = again(session, cursor=(60.0, 60.0))["cell/boxes"]
+    assert isinstance(empty, Boxes)
+    assert "chosen" not in empty.state, "no object has its centre there"
     moved = again(session, truth=(5.0, 5.0, 30.0, 60.0))["truth/loss"]
     assert isinstance(moved, Scores)
     assert moved.scores[0] > 0.01

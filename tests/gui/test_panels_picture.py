@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,35 @@ def test_boxes_that_wait_are_faint_and_the_chosen_one_is_marked(qtbot: Any) -> N
     assert [m.faint for m in made.marks.marks] == [True, False, False]
     assert [m.dashed for m in made.marks.marks] == [False, False, True]
     assert made.marks.selected == 1
+
+
+def test_the_width_of_a_line_is_that_of_the_boxes(qtbot: Any, tmp_path: Path) -> None:
+    """From 1 to 6 px; the chosen one keeps its width below the marking; SVG has the same pens."""
+    rows = [[20, 20 + 60 * i, 180, 60 + 60 * i] for i in range(3)]
+    boxes = Boxes("cell/boxes", np.array(rows), widths=np.array([0.0, 0.4, 1.0]))
+    made = shown(qtbot, BoxesPanel())
+    made.set_background(np.zeros((200, 200, 3), np.uint8))
+    made.show_artefact(boxes)
+    assert [m.width for m in made.marks.marks] == pytest.approx([1.0, 3.0, 6.0])
+    picture = grabbed(made)
+    colour = made.marks.marks[0].colour
+
+    def thick(row: int) -> int:
+        """Pixels of the colour across the left edge of a box."""
+        edge, middle = made.view.screen(20, row), range(-12, 13)
+        ratio = picture.devicePixelRatio()
+        across = [
+            picture.pixelColor(int((edge.x() + d) * ratio), int(edge.y() * ratio)) for d in middle
+        ]
+        return sum(c == colour for c in across)
+
+    assert [thick(r) for r in (40, 100, 160)] == [1, 3, 6]
+    made.save(tmp_path / "a.svg")
+    widths = {e.get("stroke-width") for e in ET.parse(tmp_path / "a.svg").getroot().iter()}
+    assert {"3", "6"} <= widths
+    usual = Boxes("cell/boxes", np.array(rows))
+    made.show_artefact(usual)
+    assert [m.width for m in made.marks.marks] == [None] * 3
 
 
 def film(decided: int) -> Boxes:

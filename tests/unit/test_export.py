@@ -147,25 +147,80 @@ def test_signed_maps_are_diverging_and_others_are_not() -> None:
 
 
 def test_boxes_lie_on_their_pixels() -> None:
-    """The outline of a box from 5 to 30 runs through pixel columns 4 or 5 and 29 or 30."""
-    black = np.zeros((64, 64, 3), np.uint8)
-    drawn = picture(Boxes("a/b", np.array([[5.0, 20.0, 31.0, 51.0]])), black)
-    lit = np.flatnonzero(drawn[40].any(axis=1))
-    assert set(lit) <= {4, 5, 30, 31}
+    """The outline of a box from 50 to 310 runs through pixel columns 49 or 50 and 309 or 310."""
+    black = np.zeros((400, 350, 3), np.uint8)
+    drawn = picture(Boxes("a/b", np.array([[50.0, 200.0, 310.0, 390.0]])), black)
+    assert drawn.shape == black.shape
+    lit = np.flatnonzero(drawn[300].any(axis=1))
+    assert set(lit) <= {49, 50, 309, 310}
     assert len(lit) == 2
-    lit = np.flatnonzero(drawn[:, 20].any(axis=1))
-    assert set(lit) <= {19, 20, 50, 51}
+    lit = np.flatnonzero(drawn[:, 200].any(axis=1))
+    assert set(lit) <= {199, 200, 389, 390}
+    assert len(lit) == 2
 
 
-def test_a_small_picture_is_enlarged_where_boxes_have_names() -> None:
-    """64 pixels become 384, six for one: the outline from 5 to 31 runs near 30 and 186."""
+def test_a_small_picture_is_enlarged_under_what_lies_over_it() -> None:
+    """64 pixels become 512, eight for one: the outline from 5 to 31 runs near 40 and 248."""
     black = np.zeros((64, 64, 3), np.uint8)
-    boxes = Boxes("a/b", np.array([[5.0, 20.0, 31.0, 51.0]]), labels=("disc",))
-    drawn = picture(boxes, black)
-    assert drawn.shape == (384, 384, 3)
-    lit = np.flatnonzero(drawn[240].any(axis=1))
-    assert set(lit) <= {29, 30, 185, 186}
-    assert len(lit) == 2
+    drawn = picture(Boxes("a/b", np.array([[5.0, 20.0, 31.0, 51.0]]), labels=("disc",)), black)
+    assert drawn.shape == (512, 512, 3)
+    lit = np.flatnonzero(drawn[320].any(axis=1))
+    assert set(lit) <= {38, 39, 40, 41, 246, 247, 248, 249}
+    assert 2 <= len(lit) <= 6
+    dot = picture(Keypoints("a/b", np.array([[[5.0, 20.0, 1.0]]])), black).sum(2)
+    rows, columns = np.nonzero(dot)
+    assert (rows.mean(), columns.mean()) == pytest.approx((159.5, 39.5), abs=1)
+    masks = np.zeros((1, 64, 64), np.bool_)
+    masks[0, 20:51, 5:31] = True
+    covered = picture(Masks("a/b", masks), black).any(2)
+    assert covered.shape == (512, 512)
+    np.testing.assert_allclose(np.argwhere(covered).min(0), (160, 40), atol=1)
+    np.testing.assert_allclose(np.argwhere(covered).max(0), (407, 247), atol=1)
+
+
+def test_no_label_covers_another() -> None:
+    """Two boxes with one corner: twice as many pixels of label as one box has."""
+    black = np.zeros((500, 500, 3), np.uint8)
+    box = [100.0, 200.0, 300.0, 400.0]
+    tint = colours.OKABE_ITO[0] if colours.OKABE_ITO[0] != (0, 0, 0) else colours.OKABE_ITO[1]
+
+    def ground(count: int) -> int:
+        same = Boxes("a/b", np.array([box] * count), labels=("disc",) * count)
+        seen = (picture(same, black) == tint).all(2)
+        return int(seen.sum())
+
+    bare = (picture(Boxes("a/b", np.array([box])), black) == tint).all(2)
+    one, two = ground(1) - int(bare.sum()), ground(2) - int(bare.sum())
+    assert one > 300
+    assert two == pytest.approx(2 * one, rel=0.1)
+
+
+def test_removed_boxes_are_thin_and_have_no_label() -> None:
+    black = np.zeros((600, 600, 3), np.uint8)
+    box = np.array([[100.0, 200.0, 300.0, 400.0]])
+    kept, gone = (
+        picture(Boxes("a/b", box, labels=("disc",), state=(state,)), black).any(2)
+        for state in ("kept", "removed")
+    )
+    assert kept[:195].any()
+    assert not gone[:195].any(), "where the label would be"
+    assert 0 < gone[:, 200].sum() < kept[200:, 200].sum()
+
+
+@pytest.mark.parametrize(("side", "wanted"), [(32, 512), (200, 600), (342, 342), (700, 700)])
+def test_the_factor_is_whole_and_large_pictures_stay(side: int, wanted: int) -> None:
+    drawn = picture(Boxes("a/b", np.zeros((0, 4))), np.zeros((side // 2, side, 3), np.uint8))
+    assert drawn.shape[:2] == (wanted // 2, wanted)
+
+
+def test_widths_of_lines_are_drawn_from_a_hairline_on() -> None:
+    black = np.zeros((600, 600, 3), np.uint8)
+    boxes = np.array([[20.0, 100.0 + 100 * i, 500.0, 150.0 + 100 * i] for i in range(3)])
+    drawn = picture(Boxes("a/b", boxes, widths=np.array([0.0, 0.5, 1.0])), black)
+    lit = drawn[:, 300].any(axis=1)
+    thick = [int(lit[90 + 100 * i : 120 + 100 * i].sum()) for i in range(3)]
+    assert thick[0] == 1
+    assert thick[0] < thick[1] < thick[2]
 
 
 def test_a_small_mask_is_placed_by_its_affine() -> None:
@@ -174,6 +229,7 @@ def test_a_small_mask_is_placed_by_its_affine() -> None:
     values[0, 2, 1] = 1
     mask = Masks("a/b", values, affine=Affine(10, 10, 5, 5))
     drawn = picture(mask, np.zeros((50, 50, 3), np.uint8)).sum(axis=2).astype(float)
+    drawn = drawn[5::10, 5::10]  # ten pixels for one
     rows, columns = np.mgrid[:50, :50] + 0.5
     centre = (rows * drawn).sum() / drawn.sum(), (columns * drawn).sum() / drawn.sum()
     assert centre == pytest.approx((30, 20), abs=0.6)
