@@ -12,7 +12,16 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from explorer import colours
 from explorer.kinds import Affine, Array, Artefact, Field
-from explorer.panels.heat import field_limits, flow_picture, heat_picture, magnitude, table_name
+from explorer.panels.heat import (
+    field_limits,
+    flow_picture,
+    ground,
+    heat_limits,
+    heat_picture,
+    heat_table,
+    magnitude,
+    table_name,
+)
 from explorer.panels.overlays import Overlay, round_pen
 from explorer.panels.panel import Probed
 from explorer.panels.picture import PicturePanel, placed, position_text
@@ -132,6 +141,7 @@ class FieldPanel(PicturePanel):
         self.arrows = Arrows()
         self.wheel = Wheel()
         self.over_picture: bool | None = None  # the person's choice; else that of the field
+        self.whole_range = False  # of heat: up to 1 however weak it is
         super().__init__(parent, theme=theme)
         self.add_layer(self._heat, 5)
         self.add_overlay(self.arrows, 20)
@@ -196,6 +206,19 @@ class FieldPanel(PicturePanel):
             action.setCheckable(True)
             action.setChecked(isinstance(self.artefact, Field) and self._lies_over(self.artefact))
             action.toggled.connect(self.set_over_picture)
+        field = self.artefact
+        over = isinstance(field, Field) and self.background is not None and self._lies_over(field)
+        if over and isinstance(field, Field) and field.scale == "probability":
+            action = menu.addAction("Colours from 0 to 1")
+            action.setCheckable(True)
+            action.setChecked(self.whole_range)
+            action.toggled.connect(self.set_whole_range)
+
+    def set_whole_range(self, whole: bool) -> None:
+        """Colour heat by the range from 0 to 1, or by that of this map."""
+        self.whole_range = whole
+        if isinstance(self.artefact, Field):
+            self.draw(self.artefact)
 
     def _lies_over(self, field: Field) -> bool:
         return field.over if self.over_picture is None else self.over_picture
@@ -214,18 +237,22 @@ class FieldPanel(PicturePanel):
         self.wheel.set_theme(theme)
 
     def _draw_values(self, field: Field, rect: QRectF, *, over: bool) -> None:
-        low, high = field_limits(field)
-        name = table_name(field)
         finite = field.values[np.isfinite(field.values)]
         data = (float(finite.min()), float(finite.max())) if finite.size else None
         if over:
-            self._heat.setImage(heat_picture(field), autoLevels=False, levels=None)
+            low, high = heat_limits(field, whole=self.whole_range)
+            table = heat_table(field)
+            picture = heat_picture(field, whole=self.whole_range)
+            self._heat.setImage(picture, autoLevels=False, levels=None)
             self._heat.setRect(rect)
-            name = "magma" if name == "viridis" else name
+            if self.background is not None:
+                below = placed(self.background.shape, self.background_place)
+                self.view.show_picture(ground(self.background), below)
         else:
-            index = colours.index_of(field.values, low, high)
-            self.view.show_picture(index, rect, colours.table(name))
-        self.colour_bar.show_range(colours.table(name), low, high, unit=field.unit, data=data)
+            low, high = field_limits(field)
+            table = colours.table(table_name(field))
+            self.view.show_picture(colours.index_of(field.values, low, high), rect, table)
+        self.colour_bar.show_range(table, low, high, unit=field.unit, data=data)
 
     def _draw_vectors(self, field: Field, rect: QRectF) -> None:
         length = magnitude(field)

@@ -8,8 +8,14 @@ import numpy.typing as npt
 from explorer import colours
 from explorer.kinds import Array, Field, Masks
 from explorer.panels.plotting import cv2
+from explorer.views import NOT_FINITE, TOP
 
 HEAT_ALPHA = 200  # of the strongest heat; the photo stays visible below it
+GROUND = 0.75  # of the brightness of the photo below heat, which is grey: data have the colour
+HEAT_POWER = 0.6  # of the alpha; weak heat would else be seen on white alone
+HEAT_FROM = 0.3  # of magma; what is darker cannot be told from a dark photo
+# Ends of the range of heat that stays below 1; few, so that a clip's colours hardly ever jump.
+TOPS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 MASK_ALPHA = 120
 Picture = npt.NDArray[np.uint8]
 
@@ -48,16 +54,46 @@ def magnitude(field: Field) -> Array:
     return values if values.ndim == 2 else np.hypot(values[..., 0], values[..., 1])
 
 
-def heat_picture(field: Field) -> Picture:
-    """(H, W, 4): magma for magnitudes with alpha from the value, diverging for signed data."""
-    values = magnitude(field)
+def heat_limits(field: Field, *, whole: bool = False) -> tuple[float, float]:
+    """Values at the ends of the colour bar where a field lies over a photo.
+
+    A probability that stays low has an end of its own, the next of `TOPS`, unless the ``whole``
+    range up to 1 is asked for.
+    """
     low, high = field_limits(field)
+    if field.scale != "probability" or whole:
+        return low, high
+    values = magnitude(field)
+    most = float(values[np.isfinite(values)].max(initial=0.0))
+    return low, next((top for top in TOPS if most <= top + 1e-6), high)
+
+
+def heat_table(field: Field) -> colours.Table:
+    """The colours (256, 4) of heat: the bright part of magma, or those of signed data."""
     name = table_name(field)
+    if name == "diverging":
+        return colours.table(name)
+    lut = colours.table("magma")
+    lut[: TOP + 1, :3] = colours.colours_at("magma", np.linspace(HEAT_FROM, 1, TOP + 1))
+    return lut
+
+
+def ground(photo: Array) -> Picture:
+    """The photo (H, W, 3) as it lies below heat: grey and a little dark."""
+    grey = cv2.cvtColor(np.ascontiguousarray(photo), cv2.COLOR_RGB2GRAY)
+    dim = (grey * np.float32(GROUND)).astype(np.uint8)
+    return np.repeat(dim[..., None], 3, axis=2)
+
+
+def heat_picture(field: Field, *, whole: bool = False) -> Picture:
+    """(H, W, 4) with alpha from the value; ``whole`` as in `heat_limits`."""
+    values = magnitude(field)
+    low, high = heat_limits(field, whole=whole)
     index = colours.index_of(values, low, high)
-    picture = colours.table("magma" if name == "viridis" else name)[index]
+    picture = heat_table(field)[index]
     reach = max(abs(low), abs(high)) or 1.0
-    strength = np.clip(np.abs(np.nan_to_num(values)) / reach, 0, 1)
-    picture[..., 3] = np.where(index == 254, 255, HEAT_ALPHA * strength).astype(np.uint8)
+    strength = np.clip(np.abs(np.nan_to_num(values)) / reach, 0, 1) ** HEAT_POWER
+    picture[..., 3] = np.where(index == NOT_FINITE, 255, HEAT_ALPHA * strength).astype(np.uint8)
     return picture
 
 

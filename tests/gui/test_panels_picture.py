@@ -16,7 +16,14 @@ from explorer.panels import PANEL_FOR, panel_class
 from explorer.panels.fields import FieldPanel
 from explorer.panels.group import GroupPanel
 from explorer.panels.header import ElidedLabel
-from explorer.panels.heat import field_limits, flow_picture, heat_picture, masks_picture, table_name
+from explorer.panels.heat import (
+    field_limits,
+    flow_picture,
+    heat_limits,
+    heat_picture,
+    masks_picture,
+    table_name,
+)
 from explorer.panels.marks import BoxesPanel, KeypointsPanel, MasksPanel
 from explorer.panels.panel import Panel
 from explorer.panels.picture import ImagePanel, PicturePanel
@@ -107,7 +114,9 @@ def test_a_cropped_photo_lies_below_a_field_where_it_was_cut_out(qtbot: Any) -> 
     panel = shown(qtbot, FieldPanel())
     panel.set_background(fed, Affine(2, 2, 20, 10))
     panel.show_artefact(Field("out/heat", np.zeros((40, 60))))
-    assert colour_at(panel, 27, 15) == (10, 200, 30)  # 20 + 2 * 3.5, 10 + 2 * 2.5
+    # at 20 + 2 * 3.5, 10 + 2 * 2.5; its luminance 0.299 R + 0.587 G + 0.114 B, a quarter darker
+    luminance = 0.75 * (0.299 * 10 + 0.587 * 200 + 0.114 * 30)
+    assert colour_at(panel, 27, 15) == pytest.approx((luminance,) * 3, abs=1)
     assert colour_at(panel, 27, 19) == (0, 0, 0)
     panel.artefact = None
     base = PicturePanel.probe(panel, 27, 15)
@@ -466,6 +475,42 @@ def test_heat_is_clear_where_there_is_none() -> None:
     picture = heat_picture(Field("a/b", values))
     assert picture[0, 0, 3] == 0
     assert picture[2, 2, 3] > 150
+
+
+@pytest.mark.parametrize(
+    ("most", "top"), [(0.01, 0.05), (0.05, 0.05), (0.17, 0.2), (0.29, 0.3), (0.6, 0.7), (0.9, 1)]
+)
+def test_weak_heat_has_a_range_of_its_own(most: float, top: float) -> None:
+    values = np.array([[0.0, most / 2], [most, 0.0]], np.float32)
+    weak = Field("a/b", values, scale="probability")
+    assert heat_limits(weak) == (0.0, top)
+    assert heat_limits(weak, whole=True) == (0.0, 1.0)
+    assert heat_limits(Field("a/b", values)) == field_limits(Field("a/b", values))
+    assert heat_limits(Field("a/b", np.full((2, 2), np.nan), scale="probability"))[0] == 0
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize("grey", [20, 128, 240])
+def test_heat_below_a_third_is_seen_over_dark_and_bright_photos(
+    qtbot: Any, theme: Any, grey: int
+) -> None:
+    """Half of a maximum of 0.28 differs by 30 of 255 or more from no heat beside it."""
+    values = np.zeros((3, 3), np.float32)
+    values[1, 1], values[0, 0] = 0.14, 0.28
+    panel = shown(qtbot, FieldPanel(theme=theme))
+    panel.set_background(np.full((90, 90, 3), grey, np.uint8))
+    panel.show_artefact(Field("a/heat", values, scale="probability", affine=Affine(30, 30)))
+    assert "0.3" in panel.colour_bar.text()
+    cold, hot = colour_at(panel, 75, 75), colour_at(panel, 45, 45)
+    assert max(abs(a - b) for a, b in zip(cold, hot, strict=True)) >= 30
+    action = next(a for a in panel.menu().actions() if a.text() == "Colours from 0 to 1")
+    assert not action.isChecked()
+    action.trigger()
+    assert panel.colour_bar.text() == "0 … 1"
+    action.trigger()
+    panel.set_over_picture(False)
+    assert panel.colour_bar.text() == "0 … 1", "alone it has the whole range"
+    assert "Colours from 0 to 1" not in [a.text() for a in panel.menu().actions()]
 
 
 def test_flow_hue_is_the_direction() -> None:
