@@ -43,7 +43,8 @@ class Knob:
             without the network), ``run`` (the frame is run again), ``build`` (a new network).
         low, high, step, unit: of a number; ``log`` asks for a logarithmic slider.
         choices: of a choice.
-        when: under which the knob acts: ``training``, or ``other=value|value`` (empty: always).
+        when: under which the knob acts: ``training``, ``inputs`` (on inputs that may stay empty), or
+            ``other=value|value`` (empty: always).
         length: of a vector; ``basis`` names what its axes are.
     """
 
@@ -167,8 +168,8 @@ def effect_of(cls: type[Any], old: Any, new: Any) -> Effect | None:
 
 def acts(knob: Knob, params: Any, *, training: bool = False) -> bool:
     """Whether a knob does anything with the other knobs as they are."""
-    if knob.when in ("", "training"):
-        return training or not knob.when
+    if knob.when in ("", "training", "inputs"):
+        return training or knob.when != "training"
     other, _, values = knob.when.partition("=")
     return str(getattr(params, other)) in values.split("|")
 

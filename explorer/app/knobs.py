@@ -306,8 +306,8 @@ class KnobsPanel(QWidget):
 
 def when_text(knob: Knob) -> str:
     """Under what a knob acts, for a person: "Acts when Optimiser is Adam"."""
-    if knob.when in ("", "training"):
-        return "Acts in training" if knob.when else ""
+    if knob.when in ("", "training", "inputs"):
+        return "Acts in training" if knob.when == "training" else ""
     other, _, values = knob.when.partition("=")
     return f"Acts when {title_of(other)} is {values.replace('|', ' or ')}"
 
