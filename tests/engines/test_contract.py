@@ -110,7 +110,7 @@ def test_the_row_fits_the_class(row: Row) -> None:
     assert cls.Params.__dataclass_params__.frozen
     named = {kind for group in row.groups.values() for kind in group.kinds}
     assert named == {kind.__name__ for kind in cls.emits}
-    assert set(row.sample) == set(row.inputs)
+    assert set(row.sample) | set(row.optional) == set(row.inputs)
     assert row.title
     assert row.summary
     assert row.paper
@@ -203,6 +203,7 @@ def test_every_artefact_follows_input_or_weights(session: Session) -> None:
     other = {
         slot: read_input(kind, OTHER_FILE.get(kind) or another(kind, images))
         for slot, kind in session.row.inputs.items()
+        if slot not in session.row.optional
     }
     if other:
         after = prints(artefacts(frames(session, other)))
@@ -248,7 +249,7 @@ def test_every_knob_changes_some_artefact(session: Session) -> None:
     default = session.params
     dead = []
     for knob in knobs.knobs(type(default)).values():
-        if knob.effect == "build" or knob.when == "training":
+        if knob.effect == "build" or knob.when in ("training", "inputs"):
             continue
         other, _, alternatives = knob.when.partition("=")
         if other and knobs.knobs(type(default))[other].effect == "build":
