@@ -217,6 +217,7 @@ def _open(args: argparse.Namespace) -> Session:
     for remark in session.engine.remarks if sys.stderr.isatty() else ():
         _say(f"{remark}\n", None)
     session.statistics_every = 0.0
+    session.timeline.on = False  # nobody looks back: a long clip would fill it
     session.edits = edits(args)
     from explorer.views import View
 
