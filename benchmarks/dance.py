@@ -1,4 +1,4 @@
-"""The dancer that was trained here, in figures: normalisation, faces, how restless its films are."""
+"""The dancer that was trained here, in figures: normalisation, faces, how restless films are."""
 
 from __future__ import annotations
 

@@ -53,7 +53,6 @@ from explorer.api import (
     Curve,
     EndOfStep,
     Engine,
-    EngineError,
     Field,
     Image,
     Inputs,
@@ -146,8 +145,7 @@ class Dance(Engine[DanceParams]):
         where = faces_of(made.poses, height, width, face_side(training.poses, height, width))
         last = min(params.first + params.frames, len(poses))
         part = slice(params.first, last)
-        away = nearest_pose(made.poses[part], training.poses)[1]
-        usual = usual_distance(FRAMES)
+        usual, away = usual_distance(FRAMES), []
         film = Film()
         for t in range(params.first, last):
             step, truth = t - params.first, driven.truth.frames
@@ -155,10 +153,11 @@ class Dance(Engine[DanceParams]):
             judged = judged_by(
                 self.network.discriminator, film, truth[[max(t - 1, params.first), t]]
             )
-            yield from self._row(t, driven, poses[t], film, params, far=is_far(away[step], usual))
+            away.append(float(nearest_pose(made.poses[[t]], training.poses)[1][0]))
+            yield from self._row(t, driven, poses[t], film, params, far=is_far(away[-1], usual))
             if step == 0:
                 yield from by_hand(film)
-            yield light(t, float(away[step]), usual, step)
+            yield light(t, away[-1], usual, step)
             if params.faces and where.seen[t]:
                 yield from face_views(film, where, t, truth[t], step)
             yield from verdicts(judged, step)
@@ -166,7 +165,7 @@ class Dance(Engine[DanceParams]):
                 yield EndOfStep()
         yield from normalisation_curves(poses, floor, made, training.poses, goal, step)
         yield from self._at_the_end(film, driven.truth, training, made.poses[part], params, step)
-        yield warning_curve(away, usual, params.first, step)
+        yield warning_curve(np.array(away), usual, params.first, step)
         return Outcome()
 
     def _driving(
@@ -260,23 +259,15 @@ class Dance(Engine[DanceParams]):
 def dragged(pose: Floats, moved: tuple[XY, ...]) -> Floats:
     """How far each joint (17, 2) of a pose (17, 3) was dragged, by pairs of from and to.
 
-    The joint nearest to where a drag began goes to where it ended; later drags start from there.
-
-    Raises:
-        EngineError: a place without its partner, or no joint to drag.
+    The joint nearest to where a drag began goes to where it ended; later drags start from there. To
+    a last place without a partner the nearest joint goes.
     """
     way = np.zeros((len(pose), 2))
-    if not moved:
-        return way
     seen = pose[:, 2] > 0
-    if len(moved) % 2 or not seen.any():
-        raise EngineError(
-            f"moved has {len(moved)} places for {int(seen.sum())} joints; give pairs of from and "
-            "to, or clear it"
-        )
-    for start, end in zip(moved[::2], moved[1::2], strict=True):
-        now = pose[:, :2] + way
-        away = np.where(seen, np.hypot(*(now - start).T), np.inf)
-        joint = int(away.argmin())
-        way[joint] = np.array(end) - pose[joint, :2]
+    places = (*moved, moved[-1]) if len(moved) % 2 else moved
+    for start, end in zip(places[::2], places[1::2], strict=True):
+        if seen.any():
+            away = np.where(seen, np.hypot(*(pose[:, :2] + way - start).T), np.inf)
+            joint = int(away.argmin())
+            way[joint] = np.array(end) - pose[joint, :2]
     return way

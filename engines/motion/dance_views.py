@@ -147,10 +147,7 @@ def light(t: int, away: float, usual: float, step: int) -> Text:
         f"frame {t}: the driving pose is {away:.2f} px from the nearest training pose; up to "
         f"{usual:.2f} px is usual{what}"
     )
-    tokens = (f"{word}:", *rest.split())
-    weights = np.zeros(len(tokens), np.float32)
-    weights[0] = far
-    return Text("light/driving pose", f"{word}: {rest}", step=step, tokens=tokens, weights=weights)
+    return Text("light/driving pose", f"{word}: {rest}", step=step)
 
 
 def normalisation_curves(
