@@ -37,7 +37,7 @@ def test_a_shot_of_a_frame_differs_from_that_of_another(
 
     clip = str(assets() / "bunny.mp4")
     pictures = []
-    for frame in (0, 60):
+    for frame in (None, 60):  # without one a clip that plays is stopped at its first frame
         shot(tmp_path / f"{frame}.png", [clip], engine="classify", size=(1100, 700), frame=frame)
         pictures.append(cv2.imread(str(tmp_path / f"{frame}.png"))[60:620].astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() > 1
