@@ -64,8 +64,7 @@ def shot(
         engine: its name, or a model of one's own; ``arch`` is the network of a file of weights.
         layout: a named arrangement that was saved in the window.
         values: knobs by name, typed or as text. ``capture``: layers to tick.
-        steps: stop after so many steps of a run, or frames of a clip (0: when it ends, or after
-            20 s).
+        steps: stop after so many steps of a run (0: when it ends, or after 20 s).
         frame: of a clip; without one, the first.
         scrub: recorded step to look back at, counted from 1.
         commands: of the window, by their ids ("keys", "palette"), given when all is at rest.
@@ -200,21 +199,16 @@ class _Waiting(QObject):
     def _shown(self, frame: Any) -> None:
         self._quiet.stop()
         enough = self._steps and frame.step + 1 >= self._steps
-        if self._frame is not None and self._window.playing.playing:
+        if self._window.playing.playing:  # a clip, which begins again at its end
             self._window.playing.set_playing(playing=False)
-            self._window.playing.seek(self._frame)
-        elif enough or self._clip_has_run(frame):
+            self._window.playing.seek(self._frame or 0)
+        elif enough:
             self._window.playing.set_playing(playing=False)
             self._idle = True
         elif not self._steps and not frame.last and not self._enough.isActive():
             self._enough.start()
         if self._idle:
             self._quiet.start()
-
-    def _clip_has_run(self, frame: Any) -> bool:
-        """Whether a clip has come far enough: it plays for ever, beginning again at its end."""
-        enough = frame.frame + 1 >= max(1, self._steps)
-        return frame.last and enough and self._window.playing.playing
 
     @Slot()
     def _ended(self) -> None:
