@@ -108,19 +108,20 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     poses[..., :2] += maker.dragged(poses, params) * (poses[..., 2:] > 0)
     height, width = piece.target.size
     where = faces_of(poses, height, width, face_side(piece.target.poses, height, width))
-    away = nearest_pose(poses[params.first : last], piece.target.poses)[1]
-    usual = _usual(piece.target.poses)
+    usual, away = _usual(piece.target.poses), np.zeros(0)
     film, quality = Film(), Quality.of(piece)
     for t in range(params.first, last):
         step = t - params.first
         maker.next(film, maker.figure(poses[t], (height, width), params), where, t, params)
-        far = is_far(away[step], usual)
+        distance = nearest_pose(poses[[t]], piece.target.poses)[1]
+        away = np.append(away, min(float(distance[0]), width))
+        far = is_far(away[-1], usual)
         judged = _judged(maker, film, piece, t, params)
         yield from _row(maker, piece, t, film, step, params, far=far)
         if step == 0:
             yield from hand_views(film)
             yield Text("light/clips", "\n".join((measured_by(way, piece), *piece.remarks)))
-        yield light(t, float(min(away[step], width)), usual, step)
+        yield light(t, float(away[-1]), usual, step)
         if piece.truth is not None and params.faces and where.seen[t]:
             yield from face_views(film, where, t, piece.truth[t], step)
         if judged is not None:
@@ -133,7 +134,7 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     x = np.arange(params.first, last)
     yield from measures(piece, way, step)
     yield from quality.curves(x, step)
-    yield warning_curve(np.minimum(away, width), usual, params.first, step)
+    yield warning_curve(away, usual, params.first, step)
     return Outcome()
 
 

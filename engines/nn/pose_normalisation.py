@@ -196,16 +196,16 @@ def one_person(frames: Sequence[npt.ArrayLike]) -> tuple[Floats, int]:
     if not weight:
         raise ValueError(f"no person is in any of {len(of_frames)} frames; take another clip")
     chosen = max(weight, key=lambda number: weight[number])
-    beside = {other for frame in of_frames if chosen in frame for other in frame}
+    beside = {other for there in of_frames if chosen in there for other in there}
     found = np.zeros((len(of_frames), len(JOINTS), 3))
     crowded = 0
-    for t, frame in enumerate(of_frames):
-        others = [number for number in frame if number not in beside]
-        if chosen in frame:
-            found[t] = frame[chosen]
-        elif len(frame) == len(others) == 1:
-            found[t] = frame[others[0]]
-        crowded += len(frame) > bool(found[t].any())
+    for t, there in enumerate(of_frames):
+        others = [number for number in there if number not in beside]
+        if chosen in there:
+            found[t] = there[chosen]
+        elif len(there) == len(others) == 1:
+            found[t] = there[others[0]]
+        crowded += len(there) > bool(found[t].any())
     return found, crowded
 
 
