@@ -19,7 +19,7 @@ from engines.detect.rcnn_models import class_names
 from engines.nn.boxes import moved
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen, kept, thinned
+from engines.nn.detections import Candidates, DetectionParams, chosen, kept, shown, thinned
 from engines.nn.detector_training import TrainingParams
 from engines.nn.fast_rcnn import FastRCNN, Shared, official, small_fast, without_proposals
 from engines.nn.fast_rcnn_training import MOST, OVERLAP, SCALE, train_fast
@@ -161,8 +161,8 @@ class FastRcnn(Engine[FastRcnnParams]):
     def again(self, kept: Kept, params: FastRcnnParams) -> Iterator[Artefact]:
         """Everything behind the heads, the merges, and the dragged box."""
         found = self._candidates(kept)
-        yield from artefacts(found, params)
         thin = thinned(found, params)
+        yield from shown(thin, params)
         row = chosen(thin, params.cursor)
         traced = None if row is None else int(thin.offered.sources[row])
         yield from _proposals(kept, params.shown, params.cursor)
@@ -187,7 +187,7 @@ class FastRcnn(Engine[FastRcnnParams]):
 
         def detect(photo: ImageInput) -> Any:
             found = kept(self._candidates(self._look(photo, params)), rule)
-            return found.boxes, found.scores, [self.names[i] for i in found.labels.tolist()]
+            return found.told()
 
         return (yield from evaluate_folder(self.host, folder, detect, self.names))
 

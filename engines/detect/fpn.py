@@ -16,14 +16,22 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from engines.detect.rcnn_models import UNTRAINED, build, class_names, models
+from engines.detect.rcnn_models import UNTRAINED, build, check_trainable, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, kept, shown, thinned
 from engines.nn.detector_training import TrainingParams
 from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
 from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Look, as_fed, choose, found_in, look, to_candidates
+from engines.nn.rcnn_stages import (
+    Look,
+    as_fed,
+    choose,
+    found_in,
+    look,
+    offered,
+    to_candidates,
+)
 from engines.nn.rcnn_training import train_small
 from engines.nn.rpn_views import assignment, levels_of, objectness
 from explorer.api import (
@@ -161,8 +169,7 @@ class Fpn(Engine[FpnParams]):
         Raises:
             EngineError: the network is not the small one.
         """
-        if not params.model.startswith("shapes-"):
-            raise EngineError(f"{params.model} is not trained here; set model to {UNTRAINED}")
+        check_trainable(params.model)
         with turned(self.network, self._off(params), params):
             yield from train_small(self, self.network, small, params, resume)
 
@@ -196,12 +203,11 @@ class Fpn(Engine[FpnParams]):
 
     def _before(self, made: Kept, params: FpnParams) -> Boxes:
         """The detections of the network as it was trained, to compare with."""
-        rule = self.network.proposing
-        chosen = choose(made.intact, rule.overlap, rule.after).kept
-        found = kept(to_candidates(made.intact, chosen, self.names, self.levels.names), params)
+        every = offered(self.network, made.intact, self.names, self.levels.names)
+        found = kept(every, params)
         return Boxes(
             "intact/detections", found.boxes.cpu().numpy(), found.scores.cpu().numpy(),
-            labels=[found.names[i] for i in found.labels.tolist()],
+            labels=found.classes(),
             note="by the network as it was trained, with its own rule of levels",
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.detect.rcnn_models import UNTRAINED, build, class_names, models
+from engines.detect.rcnn_models import build, check_trainable, class_names, models
 from engines.detect.roi_choice import (
     LEAST,
     MOST,
@@ -22,18 +22,17 @@ from engines.detect.roi_choice import (
     as_fed,
     pooled_both_ways,
     pooling,
-    shown,
 )
 from engines.nn import keypoint_views
 from engines.nn.boxes import moved
 from engines.nn.coco import PointRule, evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen
+from engines.nn.detections import Candidates, DetectionParams, chosen, shown, thinned
 from engines.nn.detector_training import TrainingParams
 from engines.nn.keypoint_head import KeypointOutput, locate
 from engines.nn.keypoint_similarity import COCO_SIGMAS, SHAPE_SIGMA
 from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Look, choose, look, to_candidates
+from engines.nn.rcnn_stages import Look, look, offered
 from engines.nn.rcnn_training import train_small
 from engines.nn.roi_pooling import first_rows, pool_by, to_network
 from engines.nn.rpn_views import levels_of
@@ -44,7 +43,6 @@ from explorer.api import (
     Checkpoint,
     Curve,
     Engine,
-    EngineError,
     FeatureMaps,
     Field,
     Image,
@@ -130,15 +128,15 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
 
     def again(self, kept: Pointed, params: KeypointRcnnParams) -> Iterator[Artefact]:
         """Everything behind the heads, under other thresholds."""
-        yield from artefacts(kept.found, params, most=MOST)
-        made, rows = shown(kept.found, params)
-        at = kept.row[rows]
+        made = thinned(kept.found, params, most=MOST)
+        yield from shown(made, params)
+        at = kept.row[made.left_rows()]
         ids, at = made.kept[at >= 0].tolist(), at[at >= 0]
         yield keypoint_views.skeletons(
             kept.points[at], kept.peaks[at], self.points, self.bones, params.threshold, ids
         )
         traced = chosen(made, params.cursor)
-        row = -1 if traced is None else int(kept.row[made.offered.sources[traced]])
+        row = -1 if traced is None else int(kept.row[made.rows[traced]])
         if row < 0 and len(at):
             row = int(at[0])  # the traced one has no points: those of the best that has
         if row >= 0:
@@ -152,11 +150,10 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
         """Both stages, and points of the detections and of other good candidates."""
         pool_by(self.network, pooling(params), params.ratio, aligned=params.aligned)
         framed = frame(photo.pixels, self.network.framing, self.host.device)
-        rule = self.network.proposing
-        made = look(self.network, framed, rule)
-        proposals = choose(made, rule.overlap, rule.after)
-        found = to_candidates(made, proposals.kept, self.names, self.levels.names)
-        order = first_rows(shown(found, params)[1], found.scores, len(found))
+        made = look(self.network, framed, self.network.proposing)
+        found = offered(self.network, made, self.names, self.levels.names)
+        rows = thinned(found, params, most=MOST).left_rows()
+        order = first_rows(rows, found.scores, len(found))
         rows = order[found.labels[order] == self.label][:POINTED]
         boxes = to_network(found.boxes[rows], framed.affine)
         maps = self.network.roi_heads.keypoints(made.pyramid.heads, [boxes], self.network.strides)
@@ -184,17 +181,14 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
 
         def detect(photo: ImageInput) -> Any:
             kept = self._seen(photo, low)
-            rows = shown(kept.found, low)[1]
-            found, at = kept.found.at(rows), kept.row[rows]
+            made = thinned(kept.found, low, most=MOST)
+            at = kept.row[made.left_rows()]
             points = kept.points.new_full((len(at), len(self.points), 3), torch.nan)
             points[at >= 0, :, :2] = kept.points[at[at >= 0]]
             points[at >= 0, :, 2] = kept.peaks[at[at >= 0]]
-            words = [found.names[k] for k in found.labels.tolist()]
-            return found.boxes, found.scores, words, points
+            return *made.left().told(), points
 
-        return (
-            yield from evaluate_folder(self.host, folder, detect, self.names[1:], points=rule)
-        )
+        return (yield from evaluate_folder(self.host, folder, detect, self.names[1:], points=rule))
 
     def train(
         self, inputs: Inputs, params: KeypointRcnnParams, resume: Checkpoint | None = None
@@ -204,7 +198,6 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
         Raises:
             EngineError: the network is not the small one.
         """
-        if params.model == _COCO:
-            raise EngineError(f"{_COCO} is not trained here; set model to {UNTRAINED}")
+        check_trainable(params.model)
         pool_by(self.network, pooling(params), params.ratio, aligned=params.aligned)
         yield from train_small(self, self.network, lambda: small("keypoint"), params, resume)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from engines.detect.rcnn_models import UNTRAINED, build, class_names, models
+from engines.detect.rcnn_models import build, check_trainable, class_names, models
 from engines.detect.roi_choice import (
     LEAST,
     MOST,
@@ -22,16 +22,15 @@ from engines.detect.roi_choice import (
     as_fed,
     pooled_both_ways,
     pooling,
-    shown,
 )
 from engines.nn import mask_views
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen
+from engines.nn.detections import Candidates, DetectionParams, chosen, shown, thinned
 from engines.nn.detector_training import TrainingParams
 from engines.nn.mask_head import MaskOutput, paste_all
 from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Look, choose, look, to_candidates
+from engines.nn.rcnn_stages import Look, look, offered
 from engines.nn.rcnn_training import AGNOSTIC, train_small
 from engines.nn.roi_pooling import first_rows, pool_by, to_network
 from engines.nn.rpn_views import levels_of
@@ -42,7 +41,6 @@ from explorer.api import (
     Checkpoint,
     Curve,
     Engine,
-    EngineError,
     FeatureMaps,
     Field,
     Image,
@@ -129,12 +127,12 @@ class MaskRcnn(Engine[MaskRcnnParams]):
 
     def again(self, kept: Masked, params: MaskRcnnParams) -> Iterator[Artefact]:
         """Everything behind the heads, under other thresholds."""
-        yield from artefacts(kept.found, params, most=MOST)
-        made, rows = shown(kept.found, params)
-        yield self._masks(kept, rows, params)
+        made = thinned(kept.found, params, most=MOST)
+        yield from shown(made, params)
+        yield self._masks(kept, made.left_rows(), params)
         traced = chosen(made, params.cursor)
         if traced is not None:
-            yield from self._instance(kept, int(made.offered.sources[traced]), params)
+            yield from self._instance(kept, int(made.rows[traced]), params)
         box = None if traced is None else made.offered.boxes[traced]
         yield from pooled_both_ways(
             kept.look, box, params, self.network.roi_heads.mask_roi_pool, self.network.strides
@@ -144,11 +142,10 @@ class MaskRcnn(Engine[MaskRcnnParams]):
         """Both stages, and masks of the detections and of other good candidates."""
         pool_by(self.network, self._trained(params), params.ratio, aligned=params.aligned)
         framed = frame(photo.pixels, self.network.framing, self.host.device)
-        rule = self.network.proposing
-        made = look(self.network, framed, rule)
-        proposals = choose(made, rule.overlap, rule.after)
-        found = to_candidates(made, proposals.kept, self.names, self.levels.names)
-        rows = first_rows(shown(found, params)[1], found.scores, masked)
+        made = look(self.network, framed, self.network.proposing)
+        found = offered(self.network, made, self.names, self.levels.names)
+        rows = thinned(found, params, most=MOST).left_rows()
+        rows = first_rows(rows, found.scores, masked)
         boxes = to_network(found.boxes[rows], framed.affine)
         masks = self.network.roi_heads.masks(made.pyramid.heads, [boxes], self.network.strides)
         row = torch.full_like(found.labels, -1)
@@ -163,7 +160,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
         size, affine = (kept.size, Affine()) if whole else (framed.size, framed.affine)
         return mask_views.instances(
             self._pasted(kept, there, params, size) > params.threshold,
-            [found.names[k] for k in found.labels.tolist()], found.scores, affine,
+            found.classes(), found.scores, affine,
             params.threshold, missing=len(rows) - len(there),
         )  # fmt: skip
 
@@ -205,11 +202,9 @@ class MaskRcnn(Engine[MaskRcnnParams]):
 
         def detect(photo: ImageInput) -> Any:
             kept = self._seen(photo, low, MOST)
-            rows = shown(kept.found, low)[1]
-            found = kept.found.at(rows)
-            masks = self._pasted(kept, rows, low, kept.size) > low.threshold
-            words = [found.names[k] for k in found.labels.tolist()]
-            return found.boxes, found.scores, words, masks
+            made = thinned(kept.found, low, most=MOST)
+            masks = self._pasted(kept, made.left_rows(), low, kept.size) > low.threshold
+            return *made.left().told(), masks
 
         return (yield from evaluate_folder(self.host, folder, detect, self.names[1:], masks=True))
 
@@ -221,7 +216,6 @@ class MaskRcnn(Engine[MaskRcnnParams]):
         Raises:
             EngineError: the network is not the small one.
         """
-        if params.model in _COCO:
-            raise EngineError(f"{params.model} is not trained here; set model to {UNTRAINED}")
+        check_trainable(params.model)
         pool_by(self.network, self._trained(params), params.ratio, aligned=params.aligned)
         yield from train_small(self, self.network, lambda: small("mask"), params, resume)

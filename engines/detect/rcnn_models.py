@@ -8,7 +8,7 @@ from engines.nn.coco_names import COCO_91
 from engines.nn.rcnn import RCNN, Kind, load, mobilenet_v3_fpn, resnet50_fpn, small
 from engines.nn.shapes import NAMES
 from engines.rows.rcnn import SHAPES as SMALL
-from explorer.api import Host
+from explorer.api import EngineError, Host
 
 UNTRAINED = "shapes-untrained"  # drawn weights, to train from
 SHAPES = ("background", *NAMES)
@@ -43,6 +43,16 @@ def build(kind: Kind, model: str, host: Host) -> RCNN:
         network = resnet50_fpn(kind, len(class_names(kind, model)), version=2 if second else 1)
     load(network, host.weights(model), model)
     return network
+
+
+def check_trainable(model: str) -> None:
+    """Nothing, for a network that is trained here.
+
+    Raises:
+        EngineError: it is an official one.
+    """
+    if not model.startswith("shapes-"):
+        raise EngineError(f"{model} is not trained here; set model to {UNTRAINED}")
 
 
 def class_names(kind: Kind, model: str) -> tuple[str, ...]:

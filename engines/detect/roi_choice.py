@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from engines.nn.detections import Candidates, DetectionParams, Thinned, thinned
 from engines.nn.rcnn_stages import Look
 from engines.nn.roi import MultiScaleRoIAlign, align_points, bilinear_weights
 from engines.nn.roi_pooling import to_network
@@ -62,13 +61,6 @@ def pooling(params: PoolingParams, *, trained: Literal["align", "pool"] = "align
     if params.pooling == "as trained":
         return trained
     return "pool" if params.pooling == "pool" else "align"
-
-
-def shown(found: Candidates, params: DetectionParams) -> tuple[Thinned, Tensor]:
-    """What is left of the candidates, with their rows as sources; and the rows that are kept."""
-    rows = torch.arange(len(found), device=found.boxes.device)
-    made = thinned(replace(found, sources=rows), params, most=MOST)
-    return made, made.offered.sources[made.kept]
 
 
 def as_fed(look: Look) -> Image:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engines.nn.detector_training import Detected
+from engines.nn.coco import evaluate_folder
+from engines.nn.detections import DetectionParams
+from engines.nn.detector_training import Detected, Trained, train
 from engines.nn.nms import batched_nms
 from engines.nn.shapes import Target
 from engines.nn.yolo import SHAPE_ANCHORS, SmallYoloV1, YoloV2, start
 from engines.nn.yolo_boxes import Decoded, v1_decode, v2_decode
 from engines.nn.yolo_loss import v1_loss, v2_loss
+from engines.nn.yolo_views import Seen, found_in
+from explorer.api import Artefact, Checkpoint, Host, ImageInput, Training
 
 LEAST = 0.01  # score from which a box counts in the curve of precision over recall
 OVERLAP = 0.5
@@ -92,3 +99,32 @@ class V2Training:
         """What is found in each picture."""
         return [found_of(v2_decode(output, self.network.anchors, self.network.stride))
                 for output in self.network(images)]  # fmt: skip
+
+
+def learn(
+    engine: Trained,
+    network: nn.Module,
+    lesson: V1Training | V2Training,
+    params: Any,
+    resume: Checkpoint | None,
+) -> Training:
+    """Train ``network`` on generated scenes; see `engines.nn.detector_training`."""
+    yield from train(
+        engine, network, lesson.loss, lesson.detect, params, start=lesson.start, resume=resume
+    )
+
+
+def evaluate(
+    host: Host,
+    folder: Path,
+    look: Callable[[ImageInput], Seen],
+    params: DetectionParams,
+    names: Sequence[str],
+) -> Generator[Artefact, Any, Mapping[str, float]]:
+    """AP over a folder with annotations in COCO's format, of all boxes from `LEAST` on."""
+    low = replace(params, score=LEAST, only="")
+    return (
+        yield from evaluate_folder(
+            host, folder, lambda photo: found_in(look(photo), low).left().told(), names
+        )
+    )

@@ -14,19 +14,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.detect.yolo_training import LEAST, V1Training
-from engines.nn.coco import evaluate_folder
+from engines.detect.yolo_training import V1Training, evaluate, learn
 from engines.nn.coco_annotations import read_annotations
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import v1_grid
 from engines.nn.darknet_files import VOC_20, Own, own_network
-from engines.nn.detections import DetectionParams, kept
-from engines.nn.detector_training import TrainingParams, train
+from engines.nn.detections import DetectionParams
+from engines.nn.detector_training import TrainingParams
 from engines.nn.loading import load_state
 from engines.nn.shapes import NAMES
 from engines.nn.yolo import SMALL_SIDE, V1_SIDE, SmallYoloV1, YoloV1, start
 from engines.nn.yolo_boxes import v1_decode
-from engines.nn.yolo_views import Seen, candidates, class_of_cells, v1_answer, v1_truth_views, views
+from engines.nn.yolo_views import Seen, class_of_cells, found_in, v1_answer, v1_truth_views, views
 from explorer.api import (
     Artefact,
     Boxes,
@@ -187,7 +186,8 @@ class YoloV1Engine(Engine[YoloV1Params]):
 
     def again(self, said: Kept, params: YoloV1Params) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
-        found = kept(candidates(said.seen, params.score), params)
+        made = found_in(said.seen, params)
+        found = made.left()
         truth, labels = found.boxes, found.labels
         note = "the detections stand for the truth"
         if said.truth is not None:
@@ -198,7 +198,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
             labels = torch.zeros(0, dtype=torch.long, device=said.grid.device)
         answer = v1_answer(said.grid, said.seen, truth, labels, count=self._count, side=said.side)
         point = "scores" if self._explained else ""
-        yield from views(said.seen, params, point, answer.rows.tolist())
+        yield from views(said.seen, made, params, point, answer.rows.tolist())
         yield class_of_cells(said.seen)
         yield from v1_truth_views(
             said.grid, said.seen, answer, note, count=self._count, side=said.side,
@@ -212,19 +212,14 @@ class YoloV1Engine(Engine[YoloV1Params]):
         if not isinstance(self.network, SmallYoloV1):
             raise EngineError(f"only the small networks are trained here: set weights={PLAIN}")
         lesson = V1Training(self.network)
-        yield from train(
-            self, self.network, lesson.loss, lesson.detect, params,
-            start=lesson.start, resume=resume,
-        )  # fmt: skip
+        yield from learn(self, self.network, lesson, params, resume)
 
     def evaluate(
         self, folder: Path, params: YoloV1Params
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
         """AP over a folder with annotations in COCO's format."""
-        low = replace(params, score=LEAST, only="")
 
-        def detect(photo: ImageInput) -> Any:
-            left = kept(candidates(self._said(photo, low).seen, low.score), low)
-            return left.boxes, left.scores, [left.names[i] for i in left.labels.tolist()]
+        def look(photo: ImageInput) -> Seen:
+            return self._said(photo, params).seen
 
-        return (yield from evaluate_folder(self.host, folder, detect, self._names))
+        return (yield from evaluate(self.host, folder, look, params, self._names))

@@ -7,28 +7,27 @@ generated shapes, the paper's network, and a person's own Darknet files.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from engines.detect.yolo_training import LEAST, V2Training
+from engines.detect.yolo_training import V2Training, evaluate, learn
 from engines.nn.anchor_views import anchors_artefacts
 from engines.nn.box_sizes import read_sizes
-from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import Darknet
 from engines.nn.darknet_files import VOC_20, own_network
-from engines.nn.detections import DetectionParams, kept
-from engines.nn.detector_training import TrainingParams, train
+from engines.nn.detections import DetectionParams
+from engines.nn.detector_training import TrainingParams
 from engines.nn.loading import load_state
 from engines.nn.reorg import Reorg
 from engines.nn.shapes import NAMES
 from engines.nn.yolo import SHAPE_ANCHORS, SMALL_SIDE, V2_SIDE, YoloV2, start
 from engines.nn.yolo_boxes import v2_decode
-from engines.nn.yolo_views import Seen, candidates, passthrough_views, spot, views
+from engines.nn.yolo_views import Seen, found_in, passthrough_views, spot, views
 from explorer.api import (
     Affine,
     Artefact,
@@ -180,11 +179,13 @@ class YoloV2Engine(Engine[YoloV2Params]):
 
     def again(self, said: Kept, params: YoloV2Params) -> Iterator[Artefact]:
         """Everything that is seen, from what the network said already."""
-        yield from views(said.seen, params, "scores" if isinstance(self.network, YoloV2) else "")
+        made = found_in(said.seen, params)
+        point = "scores" if isinstance(self.network, YoloV2) else ""
+        yield from views(said.seen, made, params, point)
         if said.fine is not None and said.phases is not None:
             height, width = said.seen.decoded.cell
             place = said.seen.affine.after(Affine(width / 2, height / 2))
-            cell = spot(said.seen, params)
+            cell = spot(said.seen, made, params)
             yield from passthrough_views(said.fine, said.phases, place, said.seen.grid, cell)
 
     def train(
@@ -197,19 +198,14 @@ class YoloV2Engine(Engine[YoloV2Params]):
         lesson = V2Training(
             self.network, params.scenes, TRAINED_AT[params.sizes], PULLED, seen
         )  # fmt: skip
-        yield from train(
-            self, self.network, lesson.loss, lesson.detect, params,
-            start=lesson.start, resume=resume,
-        )  # fmt: skip
+        yield from learn(self, self.network, lesson, params, resume)
 
     def evaluate(
         self, folder: Path, params: YoloV2Params
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
         """AP over a folder with annotations in COCO's format."""
-        low = replace(params, score=LEAST, only="")
 
-        def detect(photo: ImageInput) -> Any:
-            left = kept(candidates(self._said(photo, low).seen, low.score), low)
-            return left.boxes, left.scores, [left.names[i] for i in left.labels.tolist()]
+        def look(photo: ImageInput) -> Seen:
+            return self._said(photo, params).seen
 
-        return (yield from evaluate_folder(self.host, folder, detect, self._names))
+        return (yield from evaluate(self.host, folder, look, params, self._names))

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from engines.nn.coco import evaluate_folder
+from engines.detect.yolo_training import evaluate
 from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams, kept
+from engines.nn.detections import DetectionParams
 from engines.nn.loading import load_state
 from engines.nn.yolo import FACE_PREPROCESS, FaceYolo
 from engines.nn.yolo_boxes import v2_decode
-from engines.nn.yolo_views import Seen, candidates, views
+from engines.nn.yolo_views import Seen, found_in, views
 from explorer.api import (
     Artefact,
     Boxes,
@@ -36,7 +36,6 @@ from explorer.api import (
 )  # fmt: skip
 
 WEIGHTS = "yolo-v2-face"
-LEAST = 0.01  # score from which a box counts in the curve of precision over recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +86,14 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
 
     def again(self, kept: Seen, params: YoloV2FaceParams) -> Iterator[Artefact]:
         """Everything that is seen, from the grid that is already there."""
-        yield from views(kept, params, "scores")
+        yield from views(kept, found_in(kept, params), params, "scores")
 
     def evaluate(
         self, folder: Path, params: YoloV2FaceParams
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
         """AP over a folder with annotations in COCO's format, category ``face``."""
 
-        low = replace(params, score=LEAST, only="")
+        def look(photo: ImageInput) -> Seen:
+            return self._seen(photo, params)
 
-        def detect(photo: ImageInput) -> Any:
-            left = kept(candidates(self._seen(photo, low), low.score), low)
-            return left.boxes, left.scores, [left.names[i] for i in left.labels.tolist()]
-
-        return (yield from evaluate_folder(self.host, folder, detect, ("face",)))
+        return (yield from evaluate(self.host, folder, look, params, ("face",)))

@@ -74,6 +74,14 @@ class Candidates:
         }
         return replace(self, **tensors)
 
+    def classes(self) -> list[str]:
+        """Names of the classes, one a box."""
+        return [self.names[label] for label in self.labels.tolist()]
+
+    def told(self) -> tuple[Tensor, Tensor, list[str]]:
+        """Boxes, scores and class names, as they are evaluated."""
+        return self.boxes, self.scores, self.classes()
+
     def words(self, i: int) -> str:
         """Its class and score: ``cat 0.93``."""
         return f"{self.names[int(self.labels[i])]} {float(self.scores[i]):.2f}"
@@ -84,17 +92,22 @@ class Thinned:
     """Candidates above the score, best first, and what the suppression made of them.
 
     Attributes:
-        offered: sorted by falling score.
+        offered: sorted by falling score. ``rows``: of each among the candidates that were given.
         suppression: of ``offered``. ``kept``: rows of ``offered`` that stayed, best first.
     """
 
     offered: Candidates
+    rows: Tensor
     suppression: Suppression
     kept: Tensor
 
     def left(self) -> Candidates:
         """What remains, best first."""
         return self.offered.at(self.kept)
+
+    def left_rows(self) -> Tensor:
+        """The rows of what remains among the candidates that were given, best first."""
+        return self.rows[self.kept.to(self.rows.device)]
 
 
 def thinned(
@@ -112,11 +125,11 @@ def thinned(
         index = candidates.names.index(params.only) if known else -1
         wanted = wanted & (candidates.labels == index)
     rows = torch.where(wanted)[0]
-    order = candidates.scores[rows].argsort(descending=True, stable=True)
-    offered = candidates.at(rows[order])
+    rows = rows[candidates.scores[rows].argsort(descending=True, stable=True)]
+    offered = candidates.at(rows)
     labels = None if agnostic else offered.labels
     made = suppress(offered.boxes, offered.scores, labels, params.overlap)
-    return Thinned(offered, made, made.kept[:most])
+    return Thinned(offered, rows, made, made.kept[:most])
 
 
 def kept(
@@ -188,7 +201,7 @@ def _detections(made: Thinned, point: str, *, agnostic: bool) -> Boxes:
         "detections/boxes",
         _array(found.boxes),
         _array(found.scores),
-        [found.names[i] for i in found.labels.tolist()],
+        found.classes(),
         ids=made.kept.tolist(),
         sources=found.sources.tolist(),
         gestures={"pick": "cursor"},
@@ -216,7 +229,7 @@ def _film(made: Thinned, params: DetectionParams) -> Boxes:
         "suppression/film",
         _array(offered.boxes),
         _array(offered.scores),
-        [offered.names[i] for i in offered.labels.tolist()],
+        offered.classes(),
         ids=range(count),
         sources=offered.sources.tolist(),
         state=states,

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.nn.mask_head import initialise
+
 
 @dataclass(frozen=True, slots=True)
 class KeypointOutput:
@@ -31,9 +33,7 @@ class KeypointHead(nn.Sequential):
             layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
             inputs = width
         super().__init__(*layers)
-        for layer in layers[::2]:
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        initialise(self)
 
 
 class KeypointPredictor(nn.Module):
@@ -43,8 +43,7 @@ class KeypointPredictor(nn.Module):
         super().__init__()
         self.kps_score_lowres = nn.ConvTranspose2d(width, points, 4, 2, 1)
         self.enlarge = enlarge
-        nn.init.kaiming_normal_(self.kps_score_lowres.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.kps_score_lowres.bias)  # type: ignore[arg-type]
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(D, C, s, s) to logits (D, K, 2 s, 2 s), or 4 s where they are enlarged."""

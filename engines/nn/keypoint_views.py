@@ -46,7 +46,8 @@ def skeletons(
     count = f"{int(seen.sum())} of {seen.numel()} points at {threshold:g} logits or more"
     return Keypoints(
         "detections/keypoints", array(torch.cat([points, score[..., None]], 2)), labels=list(names),
-        skeleton=tuple(bones), ids=ids, note=count if len(points) else "no detection that has points",
+        skeleton=tuple(bones), ids=ids,
+        note=count if len(points) else "no detection that has points",
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class MaskHead(nn.Sequential):
             return nn.Sequential(layer, *middle, nn.ReLU())
 
         super().__init__(*(block(inputs if k == 0 else width) for k in range(layers)))
-        _initialise(self)
+        initialise(self)
 
 
 class MaskPredictor(nn.Module):
@@ -46,7 +46,7 @@ class MaskPredictor(nn.Module):
         self.conv5_mask = nn.ConvTranspose2d(width, width, 2, 2)
         self.relu = nn.ReLU()
         self.mask_fcn_logits = nn.Conv2d(width, classes, 1)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(D, C, s, s) to logits (D, K, 2 s, 2 s)."""
@@ -54,7 +54,8 @@ class MaskPredictor(nn.Module):
         return y
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of all convolutions as torchvision draws those of its heads."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

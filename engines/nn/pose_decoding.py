@@ -76,7 +76,8 @@ def _peaks(heat: Array, threshold: float) -> list[tuple[float, int, int, int]]:
     places = np.argwhere(peaks)
     scores = heat[peaks]
     order = np.argsort(-scores, kind="stable")
-    return [(float(scores[i]), *map(int, places[i])) for i in order]  # type: ignore[misc]
+    rows = ((float(scores[i]), places[i].tolist()) for i in order)
+    return [(score, k, row, column) for score, (k, row, column) in rows]
 
 
 def _taken(found: list[Array], joint: int, x: float, y: float) -> bool:

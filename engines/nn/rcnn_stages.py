@@ -153,6 +153,14 @@ def to_candidates(
     )
 
 
+def offered(
+    network: RCNN, made: Look, names: tuple[str, ...], levels: tuple[str, ...]
+) -> Candidates:
+    """The candidates of the proposals that the network's own rule chooses."""
+    rule = network.proposing
+    return to_candidates(made, choose(made, rule.overlap, rule.after).kept, names, levels)
+
+
 def found_in(
     network: RCNN, photo: ImageInput, names: tuple[str, ...], overlap: float, device: torch.device
 ) -> tuple[Tensor, Tensor, list[str]]:

@@ -110,9 +110,9 @@ class RPNHead(nn.Module):
         self.cls_logits = nn.Conv2d(channels, shapes, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * shapes, 1)
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.normal_(layer.weight, std=0.01)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+                nn.init.zeros_(layer.bias)
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, h, w) to logits (N, A, h, w) and deltas (N, 4 A, h, w)."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engines.nn.boxes import clip
-from engines.nn.detections import Candidates, artefacts, chosen, thinned
+from engines.nn.detections import Candidates, chosen, shown, thinned
 from engines.nn.tree_softmax import TreeSoftmax, subset_probability, top_prediction
 from engines.nn.tree_views import WHOLE, gradient_graph, path_graph
 from engines.nn.wordtree import WordTree
@@ -84,8 +84,8 @@ def candidates(told: Told, params: Yolo9000Params) -> Candidates:
 def views(told: Told, params: Yolo9000Params) -> Iterator[Artefact]:
     """Everything that follows from the grid."""
     offered = candidates(told, params)
-    yield from artefacts(offered, params, agnostic=True)
     made = thinned(offered, params, agnostic=True)
+    yield from shown(made, params, agnostic=True)
     picked = chosen(made, params.cursor)
     surest = int(told.seen.decoded.confidence.argmax())
     row = surest if picked is None else int(made.offered.sources[picked])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engines.nn.boxes import clip, moved
-from engines.nn.detections import Candidates, DetectionParams, artefacts, kept
+from engines.nn.detections import Candidates, DetectionParams, Thinned, shown, thinned
 from engines.nn.reorg import sources
 from engines.nn.yolo_boxes import Decoded
 from engines.nn.yolo_loss import Assigned, v1_assign, v1_loss
@@ -74,25 +74,34 @@ def candidates(seen: Seen, least: float, most: int = MOST) -> Candidates:
     )
 
 
+def found_in(seen: Seen, params: DetectionParams) -> Thinned:
+    """What the suppression leaves of the boxes above the score."""
+    return thinned(candidates(seen, params.score), params)
+
+
 def views(
-    seen: Seen, params: DetectionParams, point: str = "", responsible: Collection[int] = ()
+    seen: Seen,
+    made: Thinned,
+    params: DetectionParams,
+    point: str = "",
+    responsible: Collection[int] = (),
 ) -> Iterator[Artefact]:
     """Detections with their film, the boxes of one cell, maps over the cells.
 
-    The cell is that under ``params.cursor``; without one, that of the best detection. ``point`` is
-    the capture point that attribution explains, (1, sources, classes); ``responsible`` are the rows
-    of the boxes that answer for an object.
+    The cell is that under ``params.cursor``; without one, that of the best detection ``made``.
+    ``point`` is the capture point that attribution explains, (1, sources, classes); ``responsible``
+    are the rows of the boxes that answer for an object.
     """
-    yield from artefacts(candidates(seen, params.score), params, point=point)
-    yield from cell_views(seen, *spot(seen, params), responsible)
+    yield from shown(made, params, point=point)
+    yield from cell_views(seen, *spot(seen, made, params), responsible)
     yield from map_views(seen, params.only)
 
 
-def spot(seen: Seen, params: DetectionParams) -> tuple[int, int]:
+def spot(seen: Seen, made: Thinned, params: DetectionParams) -> tuple[int, int]:
     """Row and column of the cell that is looked into."""
     if params.cursor is not None:
         return seen.decoded.row(*seen.affine.to_grid(*params.cursor))
-    best = kept(candidates(seen, params.score), params).sources
+    best = made.left().sources
     row = int(best[0]) if len(best) else int(seen.decoded.confidence.argmax())
     return divmod(row // seen.decoded.grid[2], seen.decoded.grid[1])
 
