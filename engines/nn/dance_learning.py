@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engines.nn.dance_baselines import mean_frame
+from engines.nn.dance_baselines import baselines
 from engines.nn.dance_faces import FaceLesson, Faces, face_side, faces_of, with_face
 from engines.nn.dance_network import Dancer
-from engines.nn.dance_training import Lesson, danced, pairs_at, signed, starts_of
+from engines.nn.dance_training import Lesson, danced, pairs_of, signed, starts_of
 from engines.nn.picture_scores import psnr, ssim
 from engines.nn.pix2pixhd_training import halve, schedule
 from engines.nn.training_log import History
@@ -112,16 +112,16 @@ def learnt(
         lesson.restore(resume.state["lesson"])
         on_faces.restore(resume.state["face lesson"])
         course = Course.restored(resume.state["course"])
-    figures, frames = signed(material.figures), signed(material.frames)
     height, width = material.frames.shape[1:3]
     side = face_side(material.poses, height, width)
     faces = faces_of(material.poses, height, width, side)
-    mean = np.repeat(mean_frame(material.frames)[None], HELD, 0)
-    looks = Looks(network, held, scores(mean, held.frames[:HELD]), side, device)
+    without = baselines(material.frames, material.poses, held.poses[:HELD])
+    bars = {name: scores(film, held.frames[:HELD]) for name, film in without.items()}
+    looks = Looks(network, held, bars, side, device)
     frames_only, steps = params.train_steps, params.train_steps + params.face_steps
     for step in range(lesson.steps + on_faces.steps + 1, steps + 1):
         starts = starts_of(step, lengths, params.batch)
-        pairs = pairs_at(figures, frames, starts).to(device)
+        pairs = pairs_of(material.figures, material.frames, starts).to(device)
         if step <= frames_only:
             lesson.rate = params.rate * schedule(step, frames_only)
             course.add(lesson.step(pairs))
@@ -149,7 +149,7 @@ class Looks:
 
     network: Dancer
     held: Material
-    bar: tuple[float, float]  # PSNR and SSIM of the mean frame
+    bars: dict[str, tuple[float, float]]  # PSNR and SSIM of what needs no learning
     side: int
     device: torch.device
 
@@ -184,18 +184,17 @@ class Looks:
                 name, stride * np.arange(1, len(lines[0]) + 1), np.array(lines), series=tuple(log),
                 log=True, step=step, note=f"each batch, mean of {stride} steps a point",
             )  # fmt: skip
-        for rows, words, mark, base in (
-            (course.measured, "", "mean frame", self.bar),
-            (course.faces, "face ", "without the correction", course.raw_face),
-        ):
+        raw = {"without the correction": course.raw_face}
+        for rows, words, bars in ((course.measured, "", self.bars), (course.faces, "face ", raw)):
             if not rows:
                 continue
             at, *both = np.array(rows).T
-            for name, line, value in zip(("PSNR", "SSIM"), both, base, strict=True):
+            for i, (name, line) in enumerate(zip(("PSNR", "SSIM"), both, strict=True)):
+                marks = {bar: values[i] for bar, values in bars.items()}
                 yield Curve(
-                    f"training/{words}{name}", at, line, marks={mark: value}, step=step,
+                    f"training/{words}{name}", at, line, marks=marks, step=step,
                     unit="dB" if name == "PSNR" else "",
-                    note=f"held-out motion, {HELD} frames: {line[-1]:.3g}",
+                    note=f"{len(self.held.frames[:HELD])} held-out frames: {line[-1]:.3g}",
                 )  # fmt: skip
 
 

@@ -192,6 +192,14 @@ def pairs_at(figures: Tensor, frames: Tensor, starts: list[int]) -> Pairs:
     return Pairs(figures[at], figures[at + 1], frames[at], frames[at + 1])
 
 
+def pairs_of(figures: Bytes, frames: Bytes, starts: list[int]) -> Pairs:
+    """The pairs that begin at ``starts`` of clips (T, H, W, 3); only these frames are read."""
+    at = np.array(starts)
+    return Pairs(
+        signed(figures[at]), signed(figures[at + 1]), signed(frames[at]), signed(frames[at + 1])
+    )
+
+
 def split_by_time(count: int, held: float = 0.2) -> tuple[range, range]:
     """Training frames and, after a gap of `GAP`, held-out frames at the end of a clip.
 

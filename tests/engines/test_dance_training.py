@@ -18,6 +18,7 @@ from engines.nn.dance_training import (
     generator,
     generator_terms,
     pairs_at,
+    pairs_of,
     seen_by_critic,
     signed,
     split_by_time,
@@ -236,3 +237,14 @@ def test_nearest_pose_counts_only_joints_that_both_have() -> None:
     assert np.isinf(nearest_pose(unseen, poses)[1]).all()
     with pytest.raises(ValueError, match="no training poses"):
         nearest_pose(unseen, poses[:0])
+
+
+def test_pairs_read_from_clips_are_those_of_the_whole_clip() -> None:
+    draw = np.random.RandomState(0)
+    figures, frames = draw.randint(0, 256, (2, 6, 8, 8, 3)).astype(np.uint8)
+    ours, whole = (
+        pairs_of(figures, frames, [4, 0]),
+        pairs_at(signed(figures), signed(frames), [4, 0]),
+    )
+    for name in ("x0", "x1", "y0", "y1"):
+        torch.testing.assert_close(getattr(ours, name), getattr(whole, name), rtol=0, atol=0)
