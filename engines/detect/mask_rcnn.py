@@ -68,7 +68,7 @@ class MaskRcnnParams(PoolingParams, TrainingParams, DetectionParams):
     """Knobs of Mask R-CNN; those of the masks act without the network."""
 
     score: float = knob(
-        0.5, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
+        0.5, low=0.0, high=1.0, step=0.01, effect="again", help="boxes below it are not shown"
     )
     model: str = knob(
         MODELS[0], choices=MODELS, effect="build",

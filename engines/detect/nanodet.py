@@ -6,7 +6,7 @@ Lyu, "NanoDet", 2020; Li et al., "Generalized Focal Loss", 2020.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,6 +43,8 @@ MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # blue, green, r
 LEVELS = tuple(f"stride {stride}" for stride in STRIDES)
 SIDES = ("left", "top", "right", "bottom")
 TOP = 5
+MOST = 300  # cells of each class that enter the suppression, the best; more would be all of them
+LEAST = 0.05  # score from which a box counts when it is evaluated, as its publisher does
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class NanoDetParams(DetectionParams):
     """Knobs; score and IoU are the publisher's for pictures."""
 
     score: float = knob(
-        0.4, low=0.05, high=0.95, step=0.01, effect="again", help="boxes below it are not shown"
+        0.4, low=0.0, high=1.0, step=0.01, effect="again", help="boxes below it are not shown"
     )
     overlap: float = knob(
         0.6, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",
@@ -123,9 +125,11 @@ class NanoDetector(Engine[NanoDetParams]):
     ) -> Generator[Artefact, Any, Mapping[str, float]]:
         """AP over a folder with annotations in COCO's format."""
 
+        low = replace(params, score=LEAST, only="")
+
         def detect(photo: ImageInput) -> Any:
-            offered = candidates(self._pass(photo, params.size), params.score)
-            found = kept(offered, params, agnostic=params.agnostic)
+            offered = candidates(self._pass(photo, low.size), low.score)
+            found = kept(offered, low, agnostic=low.agnostic)
             return found.boxes, found.scores, [found.names[i] for i in found.labels.tolist()]
 
         return (yield from evaluate_folder(self.host, folder, detect, COCO_80))
@@ -142,8 +146,10 @@ def framing(height: int, width: int, size: int) -> Preprocess:
 
 
 def candidates(kept: Kept, score: float) -> Candidates:
-    """Every class of every cell that reaches ``score``."""
-    rows, labels = torch.where(kept.scores >= score)
+    """Every class of every cell that reaches ``score``, the best `MOST` cells of a class."""
+    best, cells = kept.scores.topk(min(MOST, len(kept.scores)), dim=0)  # (MOST, 80)
+    enough = best >= score
+    rows, labels = cells[enough], enough.nonzero()[:, 1]
     points, strides, levels = centres(kept.cells.sizes)
     half = strides[:, None] / 2
     squares = torch.cat([points - half, points + half], 1).to(kept.boxes)

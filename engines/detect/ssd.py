@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engines.detect.ssd_training import Lesson
 from engines.detect.yolo_v1 import truth_of
-from engines.nn.boxes import iou, moved
+from engines.nn.boxes import area, clip, iou, moved
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import COCO_91
 from engines.nn.detections import Candidates, DetectionParams, kept
@@ -65,7 +65,7 @@ class SsdParams(TrainingParams, DetectionParams):
         "ssdlite320: on MobileNetV3, with a tenth of its parameters",
     )  # fmt: skip
     score: float = knob(
-        0.3, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
+        0.3, low=0.0, high=1.0, step=0.01, effect="again", help="boxes below it are not shown"
     )
     overlap: float = knob(
         0.45, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",
@@ -105,13 +105,15 @@ class SsdParams(TrainingParams, DetectionParams):
 class Said:
     """What `again` needs: the heads' output (1, P, K), (1, P, 4), and what it says as boxes.
 
-    ``truth`` are boxes (T, 4) in input pixels and labels (T,) of an annotation file, if given.
+    ``truth`` are boxes (T, 4) in input pixels, cut at the edges of the picture, and labels (T,) of
+    an annotation file, if given; ``empty`` of its boxes have no area in the picture.
     """
 
     logits: Tensor
     offsets: Tensor
     found: Scored
     truth: tuple[Tensor, Tensor] | None = None
+    empty: int = 0
 
 
 class Ssd(Engine[SsdParams]):
@@ -142,7 +144,7 @@ class Ssd(Engine[SsdParams]):
         said, output = self._passed(photo)
         annotations: FileInput | None = inputs.get("annotations")
         if annotations is not None:
-            said = replace(said, truth=truth_of(annotations.path, photo.name, self._names))
+            said = self._annotated(said, annotations.path, photo)
         yield from self.again(said, params)
         if output.before is not None and self.network.scale is not None:
             yield from normalisation_views(
@@ -160,6 +162,15 @@ class Ssd(Engine[SsdParams]):
             self.network.priors, affine, photo.pixels.shape[:2], self._names,
         )  # fmt: skip
         return Said(output.logits, output.offsets, found), output
+
+    def _annotated(self, said: Said, path: Path, photo: ImageInput) -> Said:
+        truth = truth_of(path, photo.name, self._names)
+        if truth is None:
+            return said
+        boxes = clip(truth[0], *photo.pixels.shape[:2])
+        whole = area(boxes) > 0
+        left = boxes[whole], truth[1][whole]
+        return replace(said, truth=left, empty=int((~whole).sum()))
 
     def again(self, said: Said, params: SsdParams) -> Iterator[Artefact]:
         """Everything that follows from the heads' output."""
@@ -196,7 +207,10 @@ class Ssd(Engine[SsdParams]):
             return boxes, label[None], f"truth: the box drawn, as {found.names[int(label)]}"
         if said.truth is not None:
             boxes, labels = (part.to(said.logits.device) for part in said.truth)
-            return boxes, labels, f"truth: {len(boxes)} annotated objects"
+            words = f"truth: {len(boxes)} annotated objects"
+            if said.empty:
+                words += f"; {said.empty} without area in the picture left out"
+            return boxes, labels, words
         left = kept(offered, params, most=self.network.testing.kept)
         words = f"truth: the {len(left)} detections; draw a box to set another"
         return left.boxes, left.labels, words

@@ -43,7 +43,7 @@ class YoloV2FaceParams(DetectionParams):
     """Knobs, with the publisher's defaults: score 0.5, IoU 0.4."""
 
     score: float = knob(
-        0.5, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
+        0.5, low=0.0, high=1.0, step=0.01, effect="again", help="boxes below it are not shown"
     )
     overlap: float = knob(
         0.4, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",

@@ -19,6 +19,7 @@ from engines.nn.reorg import Reorg
 from explorer.api import EngineError
 
 EPS = 1e-12  # of the norms: Darknet's own 1e-6, added to the root, is put into the variance
+LARGEST = 8192  # side of an input in px; the published ones are 608 at most
 Shape = tuple[int, int, int]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky": lambda: nn.LeakyReLU(0.1),
@@ -131,6 +132,14 @@ class Average(nn.Module):
         return x.mean((2, 3), keepdim=True)
 
 
+def _side(net: Section, key: str) -> int:
+    """The height or width of the input; one that no memory holds is a slip of the keyboard."""
+    side = net.integer(key, low=1)
+    if side > LARGEST:
+        raise net.wrong(key, f"at most {LARGEST:,} px")
+    return side
+
+
 class Darknet(nn.Module):
     """The layers of a cfg, run one after another.
 
@@ -144,7 +153,7 @@ class Darknet(nn.Module):
     def __init__(self, sections: list[Section]) -> None:
         super().__init__()
         net = sections[0]
-        self.size = (net.integer("height", low=1), net.integer("width", low=1))
+        self.size = (_side(net, "height"), _side(net, "width"))
         shape: Shape = (net.integer("channels", 3, low=1), *self.size)
         self.sections = sections[1:]
         self.layers = nn.ModuleList()

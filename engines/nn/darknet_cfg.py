@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,9 +49,12 @@ class Section:
                 raise EngineError(f"{self.where} has no {key!r}")
             return default
         try:
-            return float(self.options[key][0])
+            number = float(self.options[key][0])
         except ValueError:
             raise self.wrong(key, "a number") from None
+        if not math.isfinite(number):
+            raise self.wrong(key, "a number")
+        return number
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """Numbers between commas."""

@@ -47,6 +47,8 @@ def own_network(text: str, version: int) -> Own:
         raise EngineError(f"{text!r} names {len(parts)} files; {FORM}")
     cfg = parts[0]
     weights = parts[1] if len(parts) > 1 else cfg.with_suffix(".weights")
+    if not cfg.is_file():
+        raise EngineError(f"{cfg} is not there; {FORM}")
     if not weights.is_file():
         raise EngineError(f"{cfg.name} needs its weights: {weights} is not there; {FORM}")
     network = load_cfg(cfg)

@@ -26,7 +26,7 @@ class DetectionParams:
     """Knobs that all detectors share; each sets its own defaults. None runs the network again."""
 
     score: float = knob(
-        0.3, low=0.01, high=0.99, step=0.01, effect="again", help="boxes below it are not shown"
+        0.3, low=0.0, high=1.0, step=0.01, effect="again", help="boxes below it are not shown"
     )
     overlap: float = knob(
         0.5, low=0.0, high=1.0, step=0.05, effect="again", unit="IoU",

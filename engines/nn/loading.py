@@ -31,8 +31,8 @@ def load_state(network: nn.Module, tensors: Mapping[str, Tensor], name: str) -> 
     if lines:
         more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         raise EngineError(
-            f"weights {name!r} do not fit {type(network).__name__}: {len(lines)} of "
-            f"{len(wanted)} tensors differ: {'; '.join(lines[:_SHOWN])}{more}. "
+            f"weights {name!r} do not fit {type(network).__name__}, which has {len(wanted)} "
+            f"tensors: {len(lines)} differ: {'; '.join(lines[:_SHOWN])}{more}. "
             f"Choose the engine or size that these weights belong to."
         )
     network.load_state_dict(dict(tensors), strict=False)

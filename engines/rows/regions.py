@@ -41,7 +41,10 @@ SHAPES_FAST_RCNN_HARD: dict[str, Any] = {
     "source": "asset:weights/shapes-fast-rcnn-hard.safetensors",
     "sha256": "9669b06fed647e87f72b6264de9b0813783e80cb7f80fbc42d7cd06a421ab9f9",
     "size": 445944,
-    "fingerprint": {},
+    "fingerprint": {
+        "roi_heads.box_predictor.cls_score.weight": (4, 96),
+        "!rpn.head.cls_logits.weight": (),
+    },
 }
 
 ROWS: list[dict[str, Any]] = [

@@ -352,7 +352,7 @@ def test_load_state_names_what_does_not_fit() -> None:
     with pytest.raises(EngineError) as caught:
         load_state(net, bad, "toy")
     text = str(caught.value)
-    assert "'toy' do not fit Sequential: 3 of 6 tensors differ" in text
+    assert "'toy' do not fit Sequential, which has 6 tensors: 3 differ: " in text
     assert "0.bias 3 is missing; 0.weight is 9 × 9, wanted 3 × 2; z 1 is not expected" in text
     assert net[0].weight.sum() == 6
 
