@@ -20,5 +20,7 @@ NAMES = {
     "nms": "benchmarks.nms",
     "roi-align": "benchmarks.roi_align",
     "detectors": "benchmarks.detectors",
+    "fast-style": "benchmarks.fast_style",
     "gatys": "benchmarks.gatys",
+    "dance": "benchmarks.dance",
 }

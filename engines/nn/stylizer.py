@@ -6,6 +6,8 @@ Kudlur, "A Learned Representation for Artistic Style", 2017 (conditional instanc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,10 +26,11 @@ class ConditionalNorm(nn.Module):
     def forward(self, x: Tensor, mix: Tensor) -> Tensor:
         """Normalise maps (N, C, H, W) over their positions, then scale and shift by ``mix`` (S,)
         or (N, S)."""
-        normal = F.instance_norm(x, eps=1e-5)
         mix = mix.reshape(-1, len(self.gamma))
         scale, shift = mix @ self.gamma, mix @ self.beta
-        return normal * scale[:, :, None, None] + shift[:, :, None, None]
+        if len(mix) == 1:  # the same in one kernel, which a whole batch of one style can take
+            return F.instance_norm(x, weight=scale[0], bias=shift[0], eps=1e-5)
+        return F.instance_norm(x, eps=1e-5) * scale[:, :, None, None] + shift[:, :, None, None]
 
 
 class PaintedConv(nn.Module):
@@ -109,6 +112,35 @@ class Stylizer(nn.Module):
         for part in (*self.contract, *self.residual, *self.expand):
             x = part(x, mix)
         return x
+
+    def start(self, generator: torch.Generator) -> None:
+        """Fresh weights: He's for the convolutions, scales of 1 and shifts of 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            elif isinstance(module, ConditionalNorm):
+                nn.init.ones_(module.gamma)
+                nn.init.zeros_(module.beta)
+
+    def rows(self, style: int) -> dict[str, Tensor]:
+        """What makes one style: its scales and shifts (1, C) by parameter, a copy."""
+        return {
+            f"{name}.{part}": getattr(norm, part)[style : style + 1].detach().clone()
+            for name, norm in self.norms().items()
+            for part in ("gamma", "beta")
+        }
+
+    def take(self, rows: Mapping[str, Tensor], first: int) -> None:
+        """Put styles (S, C), as `rows` gives them, behind the first ``first`` of those there are.
+
+        The modules stay the same, so that whoever looks into them still does.
+        """
+        for name, norm in self.norms().items():
+            for part in ("gamma", "beta"):
+                old: Tensor = getattr(norm, part).detach()
+                new = rows[f"{name}.{part}"].to(old)
+                setattr(norm, part, nn.Parameter(torch.cat([old[:first], new])))
+                self.styles = first + len(new)
 
     def norms(self) -> dict[str, ConditionalNorm]:
         """Every norm by the name of its module."""

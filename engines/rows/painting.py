@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from engines.rows.features import EFFICIENTNET_LITE0, VGG16, VGG16_HED, VGG19
+
 MULTISTYLE26 = {
     "name": "multistyle26",
     "source": "asset:weights/multistyle26.safetensors",
@@ -20,6 +22,22 @@ MULTISTYLE26 = {
     },
 }
 
+# One more style for it: the scales and shifts of its norms, and nothing else.
+BRUSHWORK: dict[str, Any] = {
+    "name": "brushwork-style",
+    "source": "asset:weights/brushwork-style.safetensors",
+    "sha256": "3bed54e6b6c169f8a507a8e7cdb6e27ecf9b11b330e612883e12b2911d82a666",
+    "size": 7680,
+    "licence": "MIT, as this project",
+    "data": "sample pictures of layerscope; its loss: VGG-16 of HED (research terms)",
+    "provenance": "trained here",
+    "reader": "",
+    "fingerprint": {
+        "contract.0.norm.gamma": (1, 32),
+        "expand.2.norm.beta": (1, 3),
+    },
+}
+
 ROWS: list[dict[str, Any]] = [
     {
         "name": "fast-style",
@@ -28,12 +46,13 @@ ROWS: list[dict[str, Any]] = [
         "family": "Style",
         "paper": "Dumoulin, Shlens, Kudlur: A Learned Representation for Artistic Style, 2017",
         "summary": "Drag over the sheet of 26 styles to mix its neighbours, on a photo or a clip.",
-        "inputs": {"image": "image"},
-        "sample": {"image": "astronaut.png"},
+        "inputs": {"image": "image", "style": "image.training", "folder": "folder.training"},
+        "sample": {"image": "astronaut.png", "style": "brushwork.jpg", "folder": "photos"},
         "groups": {
             "picture": {"kinds": ["Image"], "area": "centre", "title": "Picture"},
             "styles": {"kinds": ["Scores", "Matrix"], "area": "right", "title": "Styles"},
             "norm": {"kinds": ["Matrix"], "area": "bottom", "title": "Scale and shift"},
+            "training": {"kinds": ["Image", "Curve"], "area": "bottom", "title": "Training"},
         },
         "points": [
             "contract.2",
@@ -49,6 +68,6 @@ ROWS: list[dict[str, Any]] = [
             "expand.2.norm",
         ],
         "layout": "units",
-        "weights": [MULTISTYLE26],
+        "weights": [MULTISTYLE26, BRUSHWORK, VGG16_HED, VGG16, VGG19, EFFICIENTNET_LITE0],
     },
 ]

@@ -13,7 +13,7 @@ from engines.nn.vgg import VGG
 from engines.style.pooling import with_pools
 from explorer.api import Host
 
-FEATURES = ("auto", "efficientnet-lite0", "vgg16-hed", "vgg16", "vgg19")
+FEATURES = ("auto", "vgg16-hed", "vgg16", "vgg19", "efficientnet-lite0")
 _ABOUT = {
     "vgg16-hed": "VGG-16 convolutions of the edge network HED",
     "vgg16": "VGG-16, ImageNet",

@@ -16,7 +16,7 @@ from engines.style.canvas import Descent
 from engines.style.grams import GramViews
 from engines.style.objective import Aim, Objective
 from engines.style.params import StyleParams
-from engines.style.pictures import Pictures, compared, in_colours_of
+from engines.style.pictures import Pictures, compared, in_colours_of, spotlit
 from explorer.api import Artefact, Curve, Field, Image
 
 FOLLOWS = "begun from the frame before, moved along the optical flow"
@@ -64,7 +64,7 @@ class Painting:
         self._halvings = self._begun_with = 0 if before else params.halvings
         self._beginning = beginning(params)
         self._follows = FOLLOWS if before else ""
-        self._fresh = True
+        self._fresh, self._masked = True, params.mask
         self._views: tuple[Aim, GramViews] | None = None
         self.level = make(side(params.size, self._halvings), params.pooling)
         content = self.level.content
@@ -100,8 +100,10 @@ class Painting:
         level = self.level
         aim = level.objective.aim(params)
         turned = self._views is None or self._views[0] is not aim
+        if self._fresh or (turned and params.mask != self._masked):
+            self._masked = params.mask
+            params = yield level.pictures.image("content", spotlit(level.content, aim.inside), step)
         if self._fresh:
-            params = yield level.pictures.image("content", level.content, step)
             params = yield level.pictures.image("style", level.style, step)
         if level.second is not None and params.share and (self._fresh or turned):
             params = yield level.pictures.image("second style", level.second, step)

@@ -14,6 +14,7 @@ from engines.style.params import StyleParams
 from explorer.api import Affine, Image
 
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
+DIM = 0.3  # what is left of the content outside a mask
 NOT_PLACED = ("style", "second style")  # lie over no pixel of the photo
 
 
@@ -70,6 +71,16 @@ def compared(taps: Taps, params: StyleParams) -> str:
     if params.reconstruct == "style":
         return f"style of {upto(taps.style, params.style_block)} alone"
     return ""
+
+
+def spotlit(content: Tensor, inside: Tensor | None) -> Tensor:
+    """The content (1, 3, H, W) with the ground outside a mask (1, 1, H, W) dimmed."""
+    return content if inside is None else content * (DIM + (1 - DIM) * inside)
+
+
+def tile_labels(names: tuple[str, ...]) -> list[str]:
+    """Of sets of layers from the first on: ``conv1_1``, ``to conv2_1``, ..."""
+    return [names[0], *(f"to {name}" for name in names[1:])]
 
 
 def upto(names: tuple[str, ...], depth: int) -> str:

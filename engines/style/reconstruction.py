@@ -16,7 +16,7 @@ from engines.nn.taps import Taps
 from engines.style.canvas import Descent
 from engines.style.objective import Evaluation, Extract, Objective, Weights
 from engines.style.params import StyleParams
-from engines.style.pictures import Pictures, upto
+from engines.style.pictures import Pictures, tile_labels
 from explorer.api import Artefact, Curve, EngineError, Host
 
 TILE = 64  # pixels of the short side
@@ -60,7 +60,7 @@ class Tiles:
         self.descents = [Descent(part, noise.clone()) for part in parts(extract, taps, objective)]
         self._count = len(taps.content)
         self.content_labels = list(taps.content)
-        self.style_labels = [upto(taps.style, d) for d in range(1, len(taps.style) + 1)]
+        self.style_labels = tile_labels(taps.style)
 
     def aim(self, extract: Extract, taps: Taps, objective: Objective) -> None:
         """Go on towards other targets, from where each tile is."""
@@ -97,7 +97,7 @@ class Tiles:
             pictures.tiles("content layers", pixels[:n], self.content_labels, step,
                            "rebuilt from the features of one layer"),
             pictures.tiles("style layers", pixels[n:], self.style_labels, step,
-                           "rebuilt from the Gram matrices of these layers"),
+                           f"rebuilt from the Gram matrices of {self.style_labels[0]} to this"),
         ]  # fmt: skip
 
     def curve(self, step: int) -> list[Artefact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import cv2
@@ -18,15 +19,21 @@ EMPTY = 24  # grey level of a place without a style
 class Sheet:
     """Tiles (S, 3, h, w) in [0, 1], arranged by the two main axes of the styles' signatures.
 
+    Args:
+        names: of the styles, ``style 3`` or another word.
+
     Attributes:
         pixels: the picture (H, W, 3) uint8. ``order``: style at each place, row by row.
+        apart: `distances` of the signatures.
     """
 
     TILE: ClassVar[int] = 48  # px of the short side when it is painted
     SHOWN: ClassVar[int] = 96  # px of the square that is cut out of it
 
-    def __init__(self, tiles: Tensor, signatures: Tensor) -> None:
+    def __init__(self, tiles: Tensor, signatures: Tensor, names: Sequence[str]) -> None:
+        self._labels = [name.removeprefix("style ") for name in names]
         self.order = arranged(signatures)
+        self.apart = distances(signatures)
         self.count = len(self.order)
         side = min(tiles.shape[2:])
         top, left = ((length - side) // 2 for length in tiles.shape[2:])
@@ -42,8 +49,8 @@ class Sheet:
             y, x = (self.SHOWN * i for i in divmod(place, COLUMNS))
             tile = np.ascontiguousarray(tiles[style])
             for ink, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-                cv2.putText(tile, str(style), (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, ink, width,
-                            cv2.LINE_AA)  # fmt: skip
+                cv2.putText(tile, self._labels[style], (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42,
+                            ink, width, cv2.LINE_AA)  # fmt: skip
             sheet[y : y + self.SHOWN, x : x + self.SHOWN] = tile
         return sheet
 
@@ -63,6 +70,11 @@ class Sheet:
         if float(shares.sum()) == 0.0:  # in the middle of an empty place: the last style
             shares[self.order[-1]] = 1.0
         return shares / shares.sum()
+
+
+def distances(signatures: Tensor) -> Tensor:
+    """Euclidean, (S, S), between styles (S, D)."""
+    return torch.cdist(signatures, signatures, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def arranged(signatures: Tensor) -> list[int]:

@@ -33,6 +33,7 @@ WORDS = {
     "weights": "a weights file", "model": "a model", "pixels": "a picture", "unknown": "a file",
     "address": "a web address", "file": "a file",
 }  # fmt: skip
+TRAINING = ".training"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,8 +113,16 @@ def fitting(row: Row, thing: Dropped) -> list[str]:
     from explorer.core.media import fits
 
     found = "image" if thing.what == "pixels" else thing.what
-    slots = [s for s, kind in row.inputs.items() if _takes(kind, found, thing, fits)]
+    slots = [
+        s for s, kind in row.inputs.items()
+        if _takes(kind, found, thing, fits) and (s == thing.slot or not for_training(kind))
+    ]  # fmt: skip
     return [thing.slot] if thing.slot in slots else slots
+
+
+def for_training(kind: str) -> bool:
+    """Whether a slot of this type is read by the training alone: nothing goes there unasked."""
+    return kind.endswith(TRAINING)
 
 
 def _takes(kind: str, found: str, thing: Dropped, fits: object) -> bool:
@@ -121,7 +130,8 @@ def _takes(kind: str, found: str, thing: Dropped, fits: object) -> bool:
         return True  # its pictures become a clip
     if kind.startswith("text") and thing.path is None and found == "text":
         return True
-    suffix = kind.partition(".")[2]  # of "file.json": a photo is no candidate for it
+    # Of "file.json": a photo is no candidate for it.
+    suffix = kind.removesuffix(TRAINING).partition(".")[2]
     if suffix and (thing.path is None or thing.path.suffix.lower() != f".{suffix}"):
         return False
     return bool(fits(kind, found)) if callable(fits) else False

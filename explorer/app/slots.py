@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )  # fmt: skip
 
-from explorer.app.drop import DropZone
+from explorer.app.drop import DropZone, for_training
 from explorer.inputs import FolderInput, ImageInput, TextInput
 from explorer.panels.header import ElidedLabel
 from explorer.panels.icons import icon, pixmap
@@ -46,6 +46,7 @@ class SlotRow(QFrame):
     ) -> None:
         super().__init__(parent)
         self.slot, self.kind = slot, kind.partition(".")[0]
+        self._called = f"{slot} · for training" if for_training(kind) else slot
         self._theme = DARK
         self._has_thumb = False
         self.setObjectName("slotrow")
@@ -58,7 +59,7 @@ class SlotRow(QFrame):
         self.thumb.setFixedSize(THUMB, THUMB)
         self.thumb.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.name = ElidedLabel("caption", "muted", self)
-        self.name.set_text(slot)
+        self.name.set_text(self._called)
         self.file = ElidedLabel("body", "text", self)
         self._optional = optional
         self.show_empty()
@@ -115,7 +116,7 @@ class SlotRow(QFrame):
     def show_source(self, source: Source) -> None:
         """Show what is in the slot now."""
         value = source.input
-        self.name.set_text(" · ".join(filter(None, (self.slot, source.note))))
+        self.name.set_text(" · ".join(filter(None, (self._called, source.note))))
         if self.field is not None and isinstance(value, TextInput):
             if self.field.text() != value.text and not self.field.hasFocus():
                 self.field.setText(value.text)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from engines.nn.stylizer import ConditionalNorm, Stylizer
 from engines.rows.painting import MULTISTYLE26
-from engines.style.fast import STYLES, scaled
+from engines.style.fast import scaled
+from engines.style.learning import STYLES
 from engines.style.sheet import COLUMNS, Sheet, arranged
 from explorer.core.media import read_input
 from explorer.core.paths import assets
@@ -82,7 +83,9 @@ def test_the_range_of_the_picture_does_not_matter(network: Stylizer) -> None:
 
 def sheet() -> Sheet:
     tiles = torch.linspace(0, 1, STYLES)[:, None, None, None].expand(-1, 3, 48, 64)
-    return Sheet(tiles, torch.randn(STYLES, 10, generator=torch.Generator().manual_seed(2)))
+    names = [f"style {i}" for i in range(STYLES)]
+    signatures = torch.randn(STYLES, 10, generator=torch.Generator().manual_seed(2))
+    return Sheet(tiles, signatures, names)
 
 
 def test_the_middle_of_a_tile_is_its_style_alone() -> None:

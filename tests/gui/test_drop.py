@@ -207,6 +207,16 @@ def test_a_file_on_a_slot_goes_to_that_slot() -> None:
     assert wanted(row) == "a picture, a clip or a folder"
 
 
+def test_what_only_the_training_reads_is_given_on_its_own_slot_alone() -> None:
+    row = table()["fast-style"]
+    assert fitting(row, Dropped("image", Path("a.png"))) == ["image"]
+    assert fitting(row, Dropped("clip", Path("a.mp4"))) == ["image"]
+    assert fitting(row, Dropped("folder", Path("a"))) == ["image"]
+    assert fitting(row, Dropped("image", Path("a.png"), slot="style")) == ["style"]
+    assert fitting(row, Dropped("pixels", slot="style")) == ["style"]
+    assert fitting(row, Dropped("folder", Path("a"), slot="folder")) == ["folder"]
+
+
 def test_a_photo_is_no_candidate_for_a_slot_of_another_suffix() -> None:
     row = table()["ssd"]
     assert row.inputs == {"image": "image", "annotations": "file.json"}
