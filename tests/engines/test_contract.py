@@ -26,6 +26,7 @@ from explorer.views import Edit, Frame, View
 ROWS = {name: row for name, row in table().items() if row.origin == "engines:CATALOG"}
 QUICK: dict[str, dict[str, Any]] = {
     "fast-rcnn": {"batch": 2, "scale": 150},
+    "fast-style": {"size": 32, "side": 32, "features": "efficientnet-lite0"},
     "faster-rcnn": {"batch": 4},
     "mask-rcnn": {"batch": 4},
     "keypoint-rcnn": {"batch": 4},
@@ -45,13 +46,19 @@ CONSTANT = {"vgg": {"layers/receptive field"}, "resnet": {"degradation"}}
 GOLDEN = Path(__file__).parent.parent / "golden"
 # Another value of a text knob that rebuilds, by engine and knob; and another file for a slot.
 WORDS = {
+    ("fast-style", "file"): str(
+        GOLDEN.parent.parent / "assets/weights/brushwork-style.safetensors"
+    ),
     ("yolo-v1", "darknet"): str(GOLDEN / "darknet_v1.cfg"),
     ("yolo-v2", "darknet"): str(GOLDEN / "darknet.cfg"),
     ("yolo9000", "darknet"): str(GOLDEN / "yolo9000" / "tiny.cfg"),
     ("yolo9000", "subset"): "red ring",
     ("yolo9000", "label"): "green square",
 }
-OTHER_FILE = {"file.json": GOLDEN / "boxes.json"}
+OTHER_FILE = {
+    "file.json": GOLDEN / "boxes.json",
+    "folder.training": GOLDEN.parent.parent / "assets",
+}
 BUILDS_TRIED = 2  # of the choices of a knob that rebuilds
 
 
