@@ -1,7 +1,7 @@
-"""Everybody Dance Now on rendered dancers: one person is made to move as another does.
+"""Everybody Dance Now: one person is made to move as another does.
 
-Chan, Ginosar, Zhou, Efros, "Everybody Dance Now", 2019. Both people are rendered, so the frames
-that a transfer should show are known.
+Chan, Ginosar, Zhou, Efros, "Everybody Dance Now", 2019. Without clips both people are rendered, so
+that the frames that a transfer should show are known; with them see `dance_own`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from engines.motion.dance_own import FPS, lessons, transferred
+from engines.motion.dance_own_views import side_by_side
 from engines.motion.dance_views import (
     Film,
     by_hand,
@@ -53,6 +55,7 @@ from explorer.api import (
     Curve,
     EndOfStep,
     Engine,
+    EngineError,
     Field,
     Image,
     Inputs,
@@ -65,7 +68,8 @@ from explorer.api import (
     knob,
 )
 
-WEIGHTS = "dancers"
+WEIGHTS, OWN = "dancers", "own-dancer"
+TAUGHT = "trained here,"  # how `learnt` begins to say where a network comes from
 LIMB_NAMES = tuple(f"{JOINTS[a]} to {JOINTS[b]}" for a, b in LIMBS if not {a, b} & {1, 2, 3, 4})
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -79,8 +83,8 @@ class DanceParams:
     motion: str = knob(
         DRIVES[0], choices=DRIVES, help="who drives: another person, or the target unseen till now"
     )
-    first: int = knob(0, low=0, high=FRAMES - 2, help="first frame of the motion that is shown")
-    frames: int = knob(24, low=2, high=FRAMES, unit="frames", help="how many are made")
+    first: int = knob(0, low=0, high=1_000_000, help="first frame of the motion that is shown")
+    frames: int = knob(24, low=2, high=1_000_000, unit="frames", help="how many are made")
     moved: tuple[XY, ...] = knob(
         (), kind="points",
         help="joints dragged in the first figure, as from, to, from, to; each keeps its way to go",
@@ -99,8 +103,24 @@ class DanceParams:
     )
     drop: str = knob("none", choices=("none", *LIMB_NAMES), help="a limb that is not drawn")
     weights: str = knob(
-        "trained here", choices=("trained here", "random"), effect="build",
-        help="random: nothing learnt yet",
+        "trained here", choices=("trained here", "random", OWN), effect="build",
+        help=f"random: nothing learnt yet; {OWN}: a file that was trained on a clip of yours",
+    )  # fmt: skip
+    side: int = knob(
+        88, low=64, high=256, step=8, unit="px", when="inputs",
+        help="longer side at which your clips are learnt and shown",
+    )  # fmt: skip
+    most: int = knob(
+        3000, low=30, high=1_000_000, unit="frames", when="inputs",
+        help="frames that are read of each of your clips",
+    )  # fmt: skip
+    confidence: float = knob(
+        0.3, low=0.05, high=0.95, step=0.01, when="inputs",
+        help="from which a joint in your clips is believed",
+    )  # fmt: skip
+    clean: str = knob(
+        "5", choices=("1", "3", "5", "7", "9"), when="inputs",
+        help="frames of the median over the poses in your clips",
     )  # fmt: skip
     rate: float = knob(
         RATE, low=1e-6, high=1e-2, log=True, effect="live", when="training",
@@ -119,7 +139,7 @@ class DanceParams:
 
 
 class Dance(Engine[DanceParams]):
-    """Needs no input: both people are rendered."""
+    """Both people are rendered, unless clips of a target or a source are given."""
 
     Params: ClassVar[type[Any]] = DanceParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Field, Matrix, Curve, Text)
@@ -132,12 +152,17 @@ class Dance(Engine[DanceParams]):
             network.start(self.host.generator())
             self.provenance = "untrained"
         else:
-            load_state(network, self.host.weights(WEIGHTS), WEIGHTS)
+            name = OWN if params.weights == OWN else WEIGHTS
+            load_state(network, self.host.weights(name), name)
             self.provenance = ""
         return network
 
     def run(self, inputs: Inputs, params: DanceParams, memory: Any = None) -> Run:
         """A step a frame, from the source to the generated and the true one; curves at the end."""
+        if inputs:
+            return (yield from transferred(self, inputs, params))
+        if params.first > FRAMES - 2:
+            raise EngineError(f"the motion has {FRAMES} frames, numbered from 0; lower first")
         training, driven = training_clip(), drive(params.motion)
         height, width = training.frames.shape[1:3]
         goal = floor_of(training.poses, width)
@@ -149,7 +174,7 @@ class Dance(Engine[DanceParams]):
         film = Film()
         for t in range(params.first, last):
             step, truth = t - params.first, driven.truth.frames
-            self._next(film, self._figure(made.poses[t], (height, width), params), where, t, params)
+            self.next(film, self.figure(made.poses[t], (height, width), params), where, t, params)
             judged = judged_by(
                 self.network.discriminator, film, truth[[max(t - 1, params.first), t]]
             )
@@ -189,13 +214,23 @@ class Dance(Engine[DanceParams]):
         return poses, floor, Normalised(clean, params.size * made.scale,
                                         made.shift - params.lift, made.good)  # fmt: skip
 
-    def _figure(self, pose: Floats, size: tuple[int, int], params: DanceParams) -> Bytes:
+    def dragged(self, poses: Floats, params: DanceParams) -> Floats:
+        """How far each joint (17, 2) was dragged by mouse in the first figure that is shown."""
+        return dragged(poses[params.first], params.moved)
+
+    def knows(self, params: DanceParams, *, own: bool) -> bool:
+        """Whether the network has learnt this target: ``own`` clip, or the rendered dancer."""
+        taught = self.provenance.startswith(TAUGHT)
+        return taught or params.weights == (OWN if own else "trained here")
+
+    def figure(self, pose: Floats, size: tuple[int, int], params: DanceParams) -> Bytes:
+        """The stick figure of a pose, without the limb that is dropped."""
         dropped = [
             i for i, (a, b) in enumerate(LIMBS) if f"{JOINTS[a]} to {JOINTS[b]}" == params.drop
         ]
         return draw(pose, *size, half_width=params.thick * thickness(size[0]), without=dropped)
 
-    def _next(self, film: Film, figure: Bytes, where: Faces, t: int, params: DanceParams) -> None:
+    def next(self, film: Film, figure: Bytes, where: Faces, t: int, params: DanceParams) -> None:
         """Make one more frame, in one pass as asked and the other way about the frame before."""
         x = signed(figure[None]).to(next(self.network.parameters()).device)
         nothing = torch.zeros_like(x)
@@ -222,6 +257,12 @@ class Dance(Engine[DanceParams]):
         yield Image("frames/3 drives", film.figures[-1], step=step, note="where the target stands")
         yield Image("frames/4 generated", film.frames[-1], step=step, note=unlike or "made of 3")
         yield Image("frames/5 true", driven.truth.frames[t], step=step, note="never trained on")
+        yield Image(
+            "film/side by side", step=step, fps=FPS,
+            image=side_by_side([
+                driven.source.frames[t], film.figures[-1], film.frames[-1], driven.truth.frames[t],
+            ]), note="source | figure that drives | generated | true",
+        )  # fmt: skip
         shown = pixels(film.before[-1])[0]
         yield Image("memory/frame before", shown, step=step,
                     note="what the generator is shown")  # fmt: skip
@@ -246,7 +287,14 @@ class Dance(Engine[DanceParams]):
     def train(
         self, inputs: Inputs, params: DanceParams, resume: Checkpoint | None = None
     ) -> Training:
-        """Pairs of neighbouring frames of the training motions; the held-out motion is measured."""
+        """Pairs of neighbouring frames of the training motions; the held-out motion is measured.
+
+        A target of one's own is learnt from in its place.
+        """
+        if inputs:
+            ours, theirs, lengths = lessons(self, inputs, params)
+            yield from learnt(self, ours, theirs, lengths, params, resume)
+            return
         clip, held = training_clip(), drive("own skeleton").truth
         size = clip.frames.shape[1:3]
         material = Material(training_figures(), clip.frames, clip.poses)

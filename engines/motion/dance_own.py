@@ -82,14 +82,16 @@ def cast(maker: Maker, inputs: Inputs, slot: str, params: Any) -> Cast:
     return cleaned(clip, slot, params)
 
 
-def lessons(maker: Maker, inputs: Inputs, params: Any) -> tuple[Material, Material, Cast]:
-    """What is learnt from, what is only measured, and the target's training frames."""
+def lessons(
+    maker: Maker, inputs: Inputs, params: Any
+) -> tuple[Material, Material, tuple[int, ...]]:
+    """What is learnt from, what is only measured, and lengths of the parts of the first."""
     if "target" not in inputs:
         raise EngineError(
             "a source alone teaches nothing: drop a clip of the person to learn as target"
         )
     learnt, held = split(cast(maker, inputs, "target", params))
-    return material(learnt), material(held), learnt
+    return material(learnt), material(held), learnt.lengths
 
 
 def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
