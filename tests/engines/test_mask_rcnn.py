@@ -42,7 +42,7 @@ def keypoints() -> Iterator[Session]:
 
 
 def opened(name: str) -> Iterator[Session]:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     session = Session(table()[name], device="cpu")
     session.open()
     yield session

@@ -55,7 +55,7 @@ class Case:
     """What our network with the golden weights saw, and what torchvision's saw."""
 
     def __init__(self, kind: str) -> None:
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)
         self.golden = np.load(GOLDEN.file(kind))
         network = build(kind)
         state = network.state_dict()

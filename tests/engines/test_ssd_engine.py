@@ -31,7 +31,7 @@ SCORES = {"shapes-ssd": (0.848, 0.999), "shapes-ssd-hard": (0.341, 0.690)}
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     made = Session(table()["ssd"], device="cpu")
     made.statistics_every = 0.0
     made.open()
@@ -52,7 +52,7 @@ def seen(session: Session, pixels: Any = None, **values: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SCORES)
 def test_the_embedded_files_score_as_they_say(name: str) -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     network = small().eval()
     tensors = load_file(assets() / "weights" / f"{name}.safetensors")
     load_state(network, {n: t.float() for n, t in tensors.items()}, name)

@@ -33,7 +33,7 @@ def golden() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def session() -> Any:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     made = Session(table()["ssd-face"], device="cpu")
     made.statistics_every = 0.0
     made.open()
