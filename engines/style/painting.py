@@ -20,6 +20,7 @@ from engines.style.pictures import Pictures, compared, in_colours_of, spotlit
 from explorer.api import Artefact, Curve, Field, Image
 
 FOLLOWS = "begun from the frame before, moved along the optical flow"
+PAINT = "paint here to say where the style applies"
 SMALLEST_FLOW = 16  # px a side, below which there is no flow to speak of
 COARSEST = 16  # px of the short side: the deepest layers still have a position
 Noise = Callable[[Tensor, StyleParams], Tensor]
@@ -100,9 +101,10 @@ class Painting:
         level = self.level
         aim = level.objective.aim(params)
         turned = self._views is None or self._views[0] is not aim
-        if self._fresh or (turned and params.mask != self._masked):
+        if self._fresh or params.mask != self._masked:
             self._masked = params.mask
-            params = yield level.pictures.image("content", spotlit(level.content, aim.inside), step)
+            lit = spotlit(level.content, aim.inside)
+            params = yield level.pictures.image("content", lit, step, PAINT)
         if self._fresh:
             params = yield level.pictures.image("style", level.style, step)
         if level.second is not None and params.share and (self._fresh or turned):

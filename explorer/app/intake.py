@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +39,17 @@ class Intake(QObject):
         for thing in things:
             self._one(thing)
 
-    def take_paths(self, paths: Sequence[str]) -> None:
-        """What stood on the command line, as if dropped."""
+    def take_paths(self, paths: Sequence[str], *, in_order: bool = False) -> None:
+        """Files as if dropped; ``in_order`` each goes to the next slot that takes it, unasked."""
         from explorer.app.drop import kind_of_file
 
-        self.take([Dropped(kind_of_file(Path(p)), Path(p)) for p in paths])
+        things = [Dropped(kind_of_file(Path(p)), Path(p)) for p in paths]
+        taken: set[str] = set()
+        for i, thing in enumerate(things if in_order else ()):
+            free = [slot for slot in fitting(self._window.row, thing) if slot not in taken]
+            taken |= set(free[:1])
+            things[i] = replace(thing, slot="".join(free[:1]))
+        self.take(things)
 
     @Slot()
     def paste(self) -> None:

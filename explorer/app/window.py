@@ -299,7 +299,7 @@ class Window(QMainWindow):
         self.room.start()
         self.awoken.emit()
         if self._paths:
-            self.intake.take_paths(self._paths)
+            self.intake.take_paths(self._paths, in_order=True)
 
     # -- running
 

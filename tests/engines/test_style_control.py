@@ -354,6 +354,15 @@ def test_a_mask_painted_while_it_runs_bends_the_next_step() -> None:
     assert [a.step for a in shown(bent, "gram/conv2_1 content")] == [0, 3]
 
 
+def test_the_ground_outside_a_mask_is_dimmed_on_the_content_from_the_next_step_on() -> None:
+    bare, lit = shown(drive(an_engine(SMALL), SMALL, at(2, mask=HALF)), "pictures/content")
+    assert (bare.step, lit.step) == (0, 3)
+    assert np.array_equal(lit.image[:, :12], bare.image[:, :12])
+    dimmed = 0.3 * bare.image[:, -8:].astype(float)
+    assert np.abs(lit.image[:, -8:] - dimmed).max() <= 1
+    assert "paint here" in lit.note
+
+
 # -- through a session
 
 

@@ -77,6 +77,20 @@ def test_a_photo_may_be_dropped_anywhere(window: Any, qtbot: Any, photo: Path, w
     qtbot.waitUntil(lambda: image_of(window).name == photo.name)
 
 
+def test_files_of_the_command_line_fill_the_slots_in_order(
+    make_window: Any, qtbot: Any, photo: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    window = make_window(show=False, engine="style", paths=[str(photo), str(other)])
+    slots = window.sources
+    with qtbot.waitSignal(window.awoken, timeout=60_000):
+        window.show()
+    qtbot.waitUntil(lambda: slots.place("style") == str(other) and not slots.is_reading())
+    assert slots.inputs()["content"].name == photo.name
+    assert slots.source("second").origin == "sample"
+
+
 def test_a_clip_on_an_image_slot_plays(window: Any, qtbot: Any, clip: Path) -> None:
     assert drop(window.centre, mime_of(clip))
     qtbot.waitUntil(lambda: hasattr(image_of(window), "fps"))
