@@ -26,7 +26,7 @@ EARS = (JOINTS.index("left ear"), JOINTS.index("right ear"))
 HEAD = tuple(range(5))  # nose, eyes, ears
 OF_EARS, OF_HEIGHT = 2.2, 0.3  # side of the crop in distances of the ears, or in heights
 MULTIPLE = 8  # of the crop's side
-ABSOLUTE = 10.0  # weight of the L1 distance, which stands for the paper's perceptual one
+ABSOLUTE = 50.0  # weight of the L1 distance, which stands for the perceptual one; 10 over-fits
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -173,7 +173,7 @@ def critic_terms(
 
 
 def face_terms(critic: nn.Module, figure: Tensor, true: Tensor, after: Tensor) -> dict[str, Tensor]:
-    """Least squares and 10 x L1 of the crops; the critic gets no gradient."""
+    """Least squares and 50 x L1 of the crops; the critic gets no gradient."""
     frozen = {name: value.detach() for name, value in critic.named_parameters()}
     judged = functional_call(critic, frozen, (torch.cat([figure, after], 1),))
     return {

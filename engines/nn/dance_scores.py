@@ -14,9 +14,9 @@ from engines.nn.dance_clips import drive, training_clip
 from engines.nn.dance_faces import face_side, faces_of
 from engines.nn.dance_learning import boxes_of, faced, made, scores
 from engines.nn.dance_network import Dancer
-from engines.nn.dancers import FRAMES
+from engines.nn.dancers import FRAMES, SOURCE, TARGET, motion, painted
 from engines.nn.pose_normalisation import floor_of, normalise
-from engines.nn.stick_figures import draw_all
+from engines.nn.stick_figures import THIRTEEN, draw_all
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -34,7 +34,8 @@ def driving_poses() -> dict[str, Floats]:
 def quality(network: Dancer, frames: int = FRAMES) -> dict[str, Pair]:
     """PSNR and SSIM of whole frames with corrected faces, by what drives, and of the baselines.
 
-    "held-out motion" is another motion of the target, driven by its own joints.
+    "held-out motion" is another motion of the target, driven by its own joints. "painted without
+    error" is what the renderer makes of joints that are not the target's own: bodies differ.
     """
     training, truth = training_clip(), drive("other dancer").truth.frames[:frames]
     poses = {name: clip[:frames] for name, clip in driving_poses().items()}
@@ -42,6 +43,10 @@ def quality(network: Dancer, frames: int = FRAMES) -> dict[str, Pair]:
     held = drive("own skeleton").truth
     film = film_of(network, held.poses[:frames])[1]
     found["held-out motion"] = scores(film, held.frames[:frames])
+    danced = motion(SOURCE)
+    for name in ("raw", "normalised"):
+        by_rule = painted(TARGET, driving_poses()[name][:, THIRTEEN], danced)[:frames]
+        found[f"{name}, painted without error"] = scores(by_rule, truth)
     cheap = baselines(training.frames, training.poses, poses["normalised"])
     return found | {name: scores(film, truth) for name, film in cheap.items()}
 

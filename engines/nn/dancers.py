@@ -161,10 +161,19 @@ def joints(person: Person, danced: Motion, side: int = SIDE) -> Floats:
 
 def render(person: Person, danced: Motion, side: int = SIDE) -> Bytes:
     """Frames (T, side, side, 3) of the person dancing, RGB."""
+    return painted(person, joints(person, danced, side), danced, side)
+
+
+def painted(person: Person, poses: Floats, danced: Motion, side: int = SIDE) -> Bytes:
+    """The person over their room with joints (T, 13, 3) that need not be their own.
+
+    Args:
+        danced: says how near they are, and so how large.
+    """
     size = person.place.size * (STEP_BACK + (1 - STEP_BACK) * danced.nearness) * side
     empty = room(person.place, side)
-    poses = joints(person, danced, side)[:, :, :2]
-    return np.stack([_frame(empty, person.body, p, s) for p, s in zip(poses, size, strict=True)])
+    pairs = zip(poses[:, :, :2], size, strict=True)
+    return np.stack([_frame(empty, person.body, p, s) for p, s in pairs])
 
 
 def transferred(side: int = SIDE, seed: int = SOURCE, frames: int = FRAMES) -> Bytes:

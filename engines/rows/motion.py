@@ -56,6 +56,31 @@ SHAPES_PIX2PIXHD = {
     },
 }
 
+DANCERS = {
+    "name": "dancers",
+    "source": "asset:weights/dancers.safetensors",
+    "sha256": "59cc84f304b371fdf32509c905aa28ca8cc3e5068c5b4eeb8aa26ee3b9a2c9b5",
+    "size": 3015418,
+    "licence": "MIT",
+    "data": "",
+    "provenance": "trained here",
+    "reader": "",
+    "fingerprint": {
+        "generator.model.1.weight": (16, 6, 7, 7),
+        "face.model.1.weight": (12, 6, 7, 7),
+    },
+}
+
+# What a person has trained on a clip of their own: `layerscope weights import own-dancer FILE`.
+OWN_DANCER = {
+    **DANCERS,
+    "name": "own-dancer",
+    "source": "",
+    "sha256": "",
+    "size": 0,
+    "licence": "your own",
+}
+
 ROWS: list[dict[str, Any]] = [
     {
         "name": "posenet",
@@ -159,5 +184,51 @@ ROWS: list[dict[str, Any]] = [
         ],
         "layout": "units",
         "weights": [SHAPES_PIX2PIXHD, LABEL2CITY],
+    },
+    {
+        "name": "dance",
+        "engine": "engines.motion.dance:Dance",
+        "title": "Everybody Dance Now",
+        "family": "Motion",
+        "paper": "Chan, Ginosar, Zhou, Efros: Everybody Dance Now, 2019",
+        "summary": "Drag a joint of the figure: the dancer follows, and so does the whole film.",
+        "inputs": {"target": "clip", "source": "clip"},
+        "sample": {},
+        "optional": ["target", "source"],
+        "groups": {
+            "frames": {"kinds": ["Image", "Keypoints"], "area": "centre", "title": "Film"},
+            "input": {"kinds": ["Image"], "area": "right", "title": "Generated"},
+            "hand": {"kinds": ["Image"], "area": "centre", "title": "By hand"},
+            "film": {"kinds": ["Image"], "area": "centre", "title": "Side by side"},
+            "light": {"kinds": ["Text"], "area": "right", "title": "Warning light"},
+            "face": {"kinds": ["Image", "Field"], "area": "right", "title": "Face"},
+            "memory": {"kinds": ["Image"], "area": "right", "title": "Frame before"},
+            "quality": {"kinds": ["Curve"], "area": "bottom", "title": "Quality"},
+            "critic": {"kinds": ["Field"], "area": "bottom", "title": "Discriminators"},
+            "matching": {"kinds": ["Matrix"], "area": "bottom", "title": "Feature matching"},
+            "normalisation": {"kinds": ["Curve"], "area": "bottom", "title": "Normalisation"},
+            "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
+            "held-out": {"kinds": ["Image"], "area": "bottom", "title": "Held-out motion"},
+        },
+        "points": [
+            "generator.model.19",
+            "generator.model.3",
+            "generator.model.6",
+            "generator.model.9",
+            "generator.model.12",
+            "generator.model.13",
+            "generator.model.14",
+            "generator.model.15",
+            "generator.model.18",
+            "generator.model.21",
+            "generator.model.24",
+            "face.model.9",
+            "face.model.11",
+            "discriminator.scale1_layer0",
+            "discriminator.scale1_layer3",
+            "discriminator.scale0_layer3",
+        ],
+        "layout": "units",
+        "weights": [DANCERS, OWN_DANCER, POSENET],
     },
 ]

@@ -15,36 +15,11 @@ from engines.motion.dance_views import filled, light, usual_among, warning_curve
 from engines.nn.dance_baselines import nearest_pose
 from engines.nn.dance_clips import drive, training_clip
 from explorer import params as knobs
-from explorer.core.registry import load, parse
+from explorer.core.registry import load, table
 from explorer.core.session import Session
 from explorer.kinds import Artefact
 
-ROW = parse(
-    {
-        "name": "dance",
-        "engine": "engines.motion.dance:Dance",
-        "title": "Everybody Dance Now",
-        "family": "Motion",
-        "paper": "Chan, Ginosar, Zhou, Efros: Everybody Dance Now, 2019",
-        "summary": "Train, then let the rendered dancer copy another's motion.",
-        "groups": {
-            "frames": {"kinds": ["Image", "Keypoints"], "area": "centre"},
-            "memory": {"kinds": ["Image"], "area": "right"},
-            "input": {"kinds": ["Image"], "area": "right"},
-            "hand": {"kinds": ["Image"], "area": "centre"},
-            "light": {"kinds": ["Text"], "area": "right"},
-            "face": {"kinds": ["Image", "Field"], "area": "right"},
-            "critic": {"kinds": ["Field"], "area": "bottom"},
-            "matching": {"kinds": ["Matrix"], "area": "bottom"},
-            "normalisation": {"kinds": ["Curve"], "area": "bottom"},
-            "quality": {"kinds": ["Curve"], "area": "bottom"},
-            "training": {"kinds": ["Curve"], "area": "bottom"},
-            "held-out": {"kinds": ["Image"], "area": "centre"},
-        },
-        "points": ["generator.model.19", "generator.model.10"],
-    },
-    "tests",
-)
+ROW = table()["dance"]
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +157,8 @@ def trained(session: Session, steps: int, **given: Any) -> list[Artefact]:
 
 
 def opened(seed: int) -> Session:
-    made = Session(
-        ROW, device="cpu", seed=seed, params={"batch": 1, "frames": 2, "weights": "random"}
-    )
+    small = {"batch": 1, "frames": 2, "weights": "random", "train_steps": 2, "face_steps": 1}
+    made = Session(ROW, device="cpu", seed=seed, params=small)
     made.open()
     return made
 
@@ -197,17 +171,23 @@ def test_training_shows_its_course_and_goes_on(
     made = trained(one, 3)
     losses = last(made, "training/loss")
     assert losses.series == ("adversarial", "feature matching", "L1", "D real", "D made")
-    assert losses.y.shape == (5, 3)
+    assert losses.y.shape == (5, 2)
+    of_faces = last(made, "training/face loss")
+    assert of_faces.series == ("face, adversarial", "face, L1", "D true face", "D made face")
+    assert of_faces.y.shape == (4, 1)
     assert last(made, "held-out/figure, generated, true").image.shape == (3 * 64, 6 * 64, 3)
-    assert last(made, "training/PSNR").y.shape == (1,)
+    crops = last(made, "held-out/face: figure, generated, corrected, true")
+    assert crops.image.shape == (4 * 16, 6 * 16, 3)
+    assert last(made, "training/PSNR").y.shape == (2,)  # the first step and the last of the frames
+    assert last(made, "training/face SSIM").marks.keys() == {"without the correction"}
     assert one.engine.provenance == "trained here, 3 steps"
-    assert last(shown_by(one), "frames/4 generated").note == "trained here, 3 steps"
+    assert last(shown_by(one), "input/generated").note == "trained here, 3 steps"
     whole = one.network.state_dict()
 
     half, again = opened(3), opened(8)
     out = tmp_path / "half.safetensors"
     trained(half, 1, out=out)
-    trained(again, 2, resume=out)  # two more
+    trained(again, 2, resume=out)  # two more: the last of the frames, the first of the faces
     for name, value in again.network.state_dict().items():
         torch.testing.assert_close(value, whole[name], rtol=0, atol=0)
     for session in (one, half, again):
