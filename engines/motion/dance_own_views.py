@@ -94,7 +94,7 @@ class Quality:
                 pairs.items() if piece.truth is not None else (("generated", pairs["generated"]),)
             ):
                 change = float(np.abs(now.astype(float) - then).mean() / 255)
-                self._put("change from frame to frame", name, change)
+                self._put("frame change", name, change)
         self.before = (made, true)
         if piece.truth is None:
             return

@@ -139,19 +139,25 @@ def save_layer_span(path: Path, frames: Frames, point: str) -> int:
 def save_film(path: Path, frames: Frames, name: str) -> int:
     """Write the recorded pictures of an Image whose steps make up a film; returns their number.
 
+    Only the newest run counts: those before it had other knobs.
+
     Raises:
         ExportError: the file cannot be written, or there is no such film.
     """
-    shown = (a for f in frames() for a in f.artefacts if a.name == name and isinstance(a, Image))
-    first = next(shown, None)
-    if first is None or not first.fps:
+
+    def pictures() -> Iterator[Image]:
+        named = (a for f in frames() for a in f.artefacts if a.name == name)
+        return (a for a in named if isinstance(a, Image) and a.fps)
+
+    rates = {picture.run: picture.fps for picture in pictures()}
+    if not rates:
         raise ExportError(f"{name} is no film of its steps; save it as PNG")
-    count = 1
-    with ClipWriter(path, first.fps) as film:
-        film.write(first.image)
-        for picture in shown:
-            film.write(picture.image)
-            count += 1
+    newest, count = max(rates), 0
+    with ClipWriter(path, rates[newest]) as film:
+        for picture in pictures():
+            if picture.run == newest:
+                film.write(picture.image)
+                count += 1
     return count
 
 

@@ -123,7 +123,7 @@ def test_a_source_of_another_size_and_rate_drives(session: Session, clips: dict[
     np.testing.assert_allclose(scale, 1, atol=0.12)
     assert not named(made, "frames/5 true")
     assert not named(made, "quality/PSNR")
-    assert named(made, "quality/change from frame to frame")[0].series == ("generated",)
+    assert named(made, "quality/frame change")[0].series == ("generated",)
     raw = shown(session, given(clips, target="target", source="source"), normalise=False)
     assert "not normalised" in named(raw, "light/clips")[0].text
 

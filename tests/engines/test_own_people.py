@@ -235,12 +235,12 @@ def test_figures_of_a_film_by_hand() -> None:
     assert rows["PSNR of the head"]["generated"] == pytest.approx(
         [20 * np.log10(255 / 20), 20 * np.log10(255 / 30)]
     )
-    assert rows["change from frame to frame"] == {
+    assert rows["frame change"] == {
         "generated": pytest.approx([20 / 255]), "true": pytest.approx([10 / 255]),
     }  # fmt: skip
     curves = {c.name: c for c in quality.curves(np.arange(4, 6), 1)}  # type: ignore[attr-defined]
     assert curves["quality/PSNR"].x.tolist() == [4, 5]
-    assert curves["quality/change from frame to frame"].x.tolist() == [5]
+    assert curves["quality/frame change"].x.tolist() == [5]
 
 
 def test_what_was_measured_by_is_said() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_a_recorded_film_is_written_frame_by_frame(
     path = tmp_path / "film.mp4"
     assert save_film(path, lambda: run(6), "film/row") == 6
     assert len(levels(path)) == 6
+
+    def again() -> Iterator[Frame]:
+        yield from run(6)
+        for frame in run(3, fps=5):
+            yield replace(frame, artefacts=tuple(replace(a, run=7) for a in frame.artefacts))
+
+    assert save_film(path, again, "film/row") == 3
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 5
     for name in ("input/still", "film/other"):
         with pytest.raises(ExportError, match="is no film of its steps"):
             save_film(tmp_path / "none.mp4", lambda: run(3), name)
