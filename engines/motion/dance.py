@@ -25,6 +25,7 @@ from engines.motion.dance_views import (
     joints_of,
     judged_by,
     light,
+    memory_views,
     normalisation_curves,
     quality_curves,
     restless_curve,
@@ -263,12 +264,7 @@ class Dance(Engine[DanceParams]):
                 driven.source.frames[t], film.figures[-1], film.frames[-1], driven.truth.frames[t],
             ]), note="source | figure that drives | generated | true",
         )  # fmt: skip
-        shown = pixels(film.before[-1])[0]
-        yield Image("memory/frame before", shown, step=step,
-                    note="what the generator is shown")  # fmt: skip
-        change = np.abs(film.frames[-1].astype(int) - film.frames[-min(2, step + 1)])
-        yield Image("memory/change", change.astype(np.uint8), step=step,
-                    note="to this frame; black is none")  # fmt: skip
+        yield from memory_views(film, step)
 
     def _at_the_end(
         self, film: Film, truth: Clip, training: Clip, driving: Floats, params: DanceParams,

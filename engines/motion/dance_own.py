@@ -21,6 +21,7 @@ from engines.motion.dance_views import (
     joints_of,
     judged_by,
     light,
+    memory_views,
     usual_among,
     verdicts,
     warning_curve,
@@ -29,7 +30,7 @@ from engines.motion.dance_views import by_hand as hand_views
 from engines.nn.dance_baselines import nearest_pose
 from engines.nn.dance_clips import Clip, training_clip
 from engines.nn.dance_faces import Faces, face_side, faces_of
-from engines.nn.dance_learning import Material, pixels
+from engines.nn.dance_learning import Material
 from engines.nn.dance_network import Dancer
 from engines.nn.footage import People, by_posenet, footage
 from engines.nn.loading import load_state
@@ -181,11 +182,7 @@ def _row(
         image=side_by_side([source, film.figures[-1], film.frames[-1]]),
         note="source | figure that drives | generated",
     )  # fmt: skip
-    shown = pixels(film.before[-1])[0]
-    yield Image("memory/frame before", shown, step=step, note="what the generator is shown")
-    change = np.abs(film.frames[-1].astype(int) - film.frames[-min(2, step + 1)])
-    yield Image("memory/change", change.astype(np.uint8), step=step,
-                note="to this frame; black is none")  # fmt: skip
+    yield from memory_views(film, step)
 
 
 def _judged(

@@ -25,6 +25,7 @@ from explorer.api import Affine, Artefact, Curve, Field, Image, Keypoints, Matri
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+LOUDER = 4  # of a change of colours when it is shown
 
 
 @dataclass(slots=True)
@@ -125,6 +126,15 @@ def joints_of(pose: Floats, step: int) -> Keypoints:
         "frames/1 source's joints", pose[None, seen].astype(np.float32), skeleton=bones, step=step,
         labels=[JOINTS[j] for j in seen],
     )  # fmt: skip
+
+
+def memory_views(film: Film, step: int) -> Iterator[Artefact]:
+    """The frame that the generator was shown, and what has changed since the one before."""
+    shown = pixels(film.before[-1])[0]
+    yield Image("memory/frame before", shown, step=step, note="what the generator is shown")
+    change = np.abs(film.frames[-1].astype(int) - film.frames[-min(2, len(film.frames))])
+    louder = np.minimum(LOUDER * change, 255).astype(np.uint8)
+    yield Image("memory/change", louder, step=step, note=f"× {LOUDER}; black is none")
 
 
 def by_hand(film: Film) -> Iterator[Artefact]:

@@ -74,6 +74,10 @@ def test_the_frame_before_is_what_was_generated(session: Session) -> None:
     np.testing.assert_array_equal(before[1], generated[0])
     np.testing.assert_array_equal(before[2], generated[1])
     assert (before[0] == 128).all()
+    changes = [a.image for a in made if a.name == "memory/change"]
+    assert not changes[0].any()
+    apart = np.abs(generated[2].astype(int) - generated[1])
+    np.testing.assert_array_equal(changes[2], np.minimum(4 * apart, 255))
     without = shown(session, feedback=False)
     assert all((a.image == 128).all() for a in without if a.name == "memory/frame before")
 
