@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -248,3 +250,27 @@ def test_rates_are_steady_or_not(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"cut\.mp4"):
         read_input("clip", cut)
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 25
+
+
+def test_a_long_clip_is_not_held_in_memory() -> None:
+    statm = Path("/proc/self/statm")
+    one = poses(1)
+
+    def resident() -> int:
+        if statm.is_file():
+            return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    torch.set_num_threads(1)
+    clip = FakeClip(1500, (96, 96))
+    sizes: list[int] = []
+
+    def people(pixels: Any) -> Any:
+        if len(clip.read) % 250 == 0:
+            sizes.append(resident())
+        return one
+
+    made = footage(clip, 96, 10_000, lambda: people, quiet)  # type: ignore[arg-type]
+    assert made.frames.shape == (1500, 96, 96, 3)
+    assert made.frames[1499, 0, 0, 0] == 1499 % 256
+    assert max(sizes) - sizes[0] < made.frames.nbytes // 2  # of 41 MB
