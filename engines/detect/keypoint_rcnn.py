@@ -22,6 +22,7 @@ from engines.detect.roi_choice import (
     as_fed,
     pooled_both_ways,
     pooling,
+    seen,
 )
 from engines.nn import keypoint_views
 from engines.nn.boxes import moved
@@ -31,8 +32,8 @@ from engines.nn.detections import Candidates, DetectionParams, chosen, shown, th
 from engines.nn.detector_training import TrainingParams
 from engines.nn.keypoint_head import KeypointOutput, locate
 from engines.nn.keypoint_similarity import COCO_SIGMAS, SHAPE_SIGMA
-from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Look, look, offered
+from engines.nn.rcnn import RCNN, small
+from engines.nn.rcnn_stages import Look
 from engines.nn.rcnn_training import train_small
 from engines.nn.roi_pooling import first_rows, pool_by, to_network
 from engines.nn.rpn_views import levels_of
@@ -149,16 +150,16 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
     def _seen(self, photo: ImageInput, params: KeypointRcnnParams) -> Pointed:
         """Both stages, and points of the detections and of other good candidates."""
         pool_by(self.network, pooling(params), params.ratio, aligned=params.aligned)
-        framed = frame(photo.pixels, self.network.framing, self.host.device)
-        made = look(self.network, framed, self.network.proposing)
-        found = offered(self.network, made, self.names, self.levels.names)
-        rows = thinned(found, params, most=MOST).left_rows()
-        order = first_rows(rows, found.scores, len(found))
+        made, found, best = seen(
+            self.network, photo, params, self.names, self.levels.names, self.host.device
+        )
+        affine = made.framed.affine
+        order = first_rows(best, found.scores, len(found))
         rows = order[found.labels[order] == self.label][:POINTED]
-        boxes = to_network(found.boxes[rows], framed.affine)
+        boxes = to_network(found.boxes[rows], affine)
         maps = self.network.roi_heads.keypoints(made.pyramid.heads, [boxes], self.network.strides)
         places, peaks = locate(maps.logits, boxes)
-        corners = moved(places.repeat(1, 1, 2).flatten(0, 1), framed.affine)
+        corners = moved(places.repeat(1, 1, 2).flatten(0, 1), affine)
         row = torch.full_like(found.labels, -1)
         row[rows] = torch.arange(len(rows), device=row.device)
         return Pointed(made, found, maps, corners[:, :2].view_as(places), peaks, row)

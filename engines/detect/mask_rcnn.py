@@ -22,6 +22,7 @@ from engines.detect.roi_choice import (
     as_fed,
     pooled_both_ways,
     pooling,
+    seen,
 )
 from engines.nn import mask_views
 from engines.nn.coco import evaluate_folder
@@ -29,8 +30,8 @@ from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import Candidates, DetectionParams, chosen, shown, thinned
 from engines.nn.detector_training import TrainingParams
 from engines.nn.mask_head import MaskOutput, paste_all
-from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Look, look, offered
+from engines.nn.rcnn import RCNN, small
+from engines.nn.rcnn_stages import Look
 from engines.nn.rcnn_training import AGNOSTIC, train_small
 from engines.nn.roi_pooling import first_rows, pool_by, to_network
 from engines.nn.rpn_views import levels_of
@@ -141,12 +142,11 @@ class MaskRcnn(Engine[MaskRcnnParams]):
     def _seen(self, photo: ImageInput, params: MaskRcnnParams, masked: int) -> Masked:
         """Both stages, and masks of the detections and of other good candidates."""
         pool_by(self.network, self._trained(params), params.ratio, aligned=params.aligned)
-        framed = frame(photo.pixels, self.network.framing, self.host.device)
-        made = look(self.network, framed, self.network.proposing)
-        found = offered(self.network, made, self.names, self.levels.names)
-        rows = thinned(found, params, most=MOST).left_rows()
-        rows = first_rows(rows, found.scores, masked)
-        boxes = to_network(found.boxes[rows], framed.affine)
+        made, found, best = seen(
+            self.network, photo, params, self.names, self.levels.names, self.host.device
+        )
+        rows = first_rows(best, found.scores, masked)
+        boxes = to_network(found.boxes[rows], made.framed.affine)
         masks = self.network.roi_heads.masks(made.pyramid.heads, [boxes], self.network.strides)
         row = torch.full_like(found.labels, -1)
         row[rows] = torch.arange(len(rows), device=row.device)

@@ -9,7 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engines.nn.rcnn_stages import Look
+from engines.nn.detections import Candidates, DetectionParams, thinned
+from engines.nn.rcnn import RCNN, frame
+from engines.nn.rcnn_stages import Look, look, offered
 from engines.nn.roi import MultiScaleRoIAlign, align_points, bilinear_weights
 from engines.nn.roi_pooling import to_network
 from engines.nn.roi_views import compare
@@ -18,6 +20,7 @@ from explorer.api import (
     IMAGENET_STD,
     Artefact,
     Image,
+    ImageInput,
     Preprocess,
     Text,
     knob,
@@ -63,18 +66,33 @@ def pooling(params: PoolingParams, *, trained: Literal["align", "pool"] = "align
     return "pool" if params.pooling == "pool" else "align"
 
 
-def as_fed(look: Look) -> Image:
+def seen(
+    network: RCNN,
+    photo: ImageInput,
+    params: DetectionParams,
+    names: tuple[str, ...],
+    levels: tuple[str, ...],
+    device: torch.device,
+) -> tuple[Look, Candidates, Tensor]:
+    """Both stages on a picture, the candidates, and the rows of those that are left, best first."""
+    framed = frame(photo.pixels, network.framing, device)
+    made = look(network, framed, network.proposing)
+    found = offered(network, made, names, levels)
+    return made, found, thinned(found, params, most=MOST).left_rows()
+
+
+def as_fed(made: Look) -> Image:
     """The picture as the network gets it, without the padding; a box can be dragged on it."""
-    height, width = look.framed.size
+    height, width = made.framed.size
     return Image(
-        "input/as fed", unprepare(look.framed.x[:, :, :height, :width], PREPROCESS),
-        affine=look.framed.affine, gestures={"box": "region"},
+        "input/as fed", unprepare(made.framed.x[:, :, :height, :width], PREPROCESS),
+        affine=made.framed.affine, gestures={"box": "region"},
         note=f"resized to {width} × {height} px; drag a box to compare RoIAlign and RoIPool",
     )  # fmt: skip
 
 
 def pooled_both_ways(
-    look: Look,
+    made: Look,
     traced: Tensor | None,
     params: PoolingParams,
     pool: MultiScaleRoIAlign,
@@ -85,16 +103,16 @@ def pooled_both_ways(
     Args:
         traced: the box (4,) in input pixels that is taken where a person has drawn none.
     """
-    affine = look.framed.affine
+    affine = made.framed.affine
     if params.region is not None:
-        box = torch.tensor(params.region, device=look.framed.x.device)
+        box = torch.tensor(params.region, device=made.framed.x.device)
     elif traced is not None:
         box = traced
     else:
         return
     inside = to_network(box[None], affine)
     level = int(pool.levels(inside, strides))
-    features = look.pyramid.heads[level][0]
+    features = made.pyramid.heads[level][0]
     yield from compare(
         "roi", features, inside[0], 1 / strides[level], params.bins, params.ratio,
         aligned=params.aligned, unit=min(params.unit, len(features) - 1), affine=affine,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,29 @@ from torch import Tensor, nn
 
 from engines.nn.coco import evaluate_folder
 from engines.nn.detections import DetectionParams
-from engines.nn.detector_training import Detected, Trained, train
+from engines.nn.detector_training import Detected, Trained, TrainingParams, train
 from engines.nn.nms import batched_nms
 from engines.nn.shapes import Target
 from engines.nn.yolo import SHAPE_ANCHORS, SmallYoloV1, YoloV2, start
 from engines.nn.yolo_boxes import Decoded, v1_decode, v2_decode
 from engines.nn.yolo_loss import v1_loss, v2_loss
 from engines.nn.yolo_views import Seen, found_in
-from explorer.api import Artefact, Checkpoint, Host, ImageInput, Training
+from explorer.api import Artefact, Checkpoint, Host, ImageInput, Training, knob
 
 LEAST = 0.01  # score from which a box counts in the curve of precision over recall
 OVERLAP = 0.5
 MOST = 100  # boxes of a picture
+
+
+@dataclass(frozen=True)
+class YoloTrainingParams(TrainingParams):
+    """Knobs of the training, with defaults that suit these networks."""
+
+    rate: float = knob(
+        3e-3, low=1e-6, high=0.1, log=True, effect="live", when="training",
+        help="learning rate of Adam at its highest; it falls to 0 along a cosine",
+    )  # fmt: skip
+    batch: int = knob(32, low=1, high=256, unit="scenes", when="training", help="scenes a step")
 
 
 def found_of(decoded: Decoded) -> Detected:

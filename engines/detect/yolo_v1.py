@@ -14,13 +14,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.detect.yolo_training import V1Training, evaluate, learn
+from engines.detect.yolo_training import V1Training, YoloTrainingParams, evaluate, learn
 from engines.nn.coco_annotations import read_annotations
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import v1_grid
 from engines.nn.darknet_files import VOC_20, Own, own_network
 from engines.nn.detections import DetectionParams
-from engines.nn.detector_training import TrainingParams
 from engines.nn.loading import load_state
 from engines.nn.shapes import NAMES
 from engines.nn.yolo import SMALL_SIDE, V1_SIDE, SmallYoloV1, YoloV1, start
@@ -54,7 +53,7 @@ PLAIN, HARD, RANDOM = "shapes-yolo-v1", "shapes-yolo-v1-hard", "random-yolo-v1"
 
 
 @dataclass(frozen=True, slots=True)
-class YoloV1Params(TrainingParams, DetectionParams):
+class YoloV1Params(YoloTrainingParams, DetectionParams):
     """Knobs of YOLO v1."""
 
     weights: str = knob(
@@ -79,14 +78,9 @@ class YoloV1Params(TrainingParams, DetectionParams):
         0.5, low=0.0, high=5.0, step=0.05, effect="again",
         help="weight of boxes without an object in the loss, also in training (λ noobj)",
     )  # fmt: skip
-    rate: float = knob(
-        3e-3, low=1e-6, high=0.1, log=True, effect="live", when="training",
-        help="learning rate of Adam at its highest; it falls to 0 along a cosine",
-    )  # fmt: skip
     train_steps: int = knob(
         708, low=1, high=100_000, unit="steps", when="training", help="length of the cosine"
     )
-    batch: int = knob(32, low=1, high=256, unit="scenes", when="training", help="scenes a step")
 
 
 def truth_of(path: Path, name: str, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:

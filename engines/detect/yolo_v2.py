@@ -14,14 +14,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.detect.yolo_training import V2Training, evaluate, learn
+from engines.detect.yolo_training import V2Training, YoloTrainingParams, evaluate, learn
 from engines.nn.anchor_views import anchors_artefacts
 from engines.nn.box_sizes import read_sizes
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.darknet import Darknet
 from engines.nn.darknet_files import VOC_20, own_network
 from engines.nn.detections import DetectionParams
-from engines.nn.detector_training import TrainingParams
 from engines.nn.loading import load_state
 from engines.nn.reorg import Reorg
 from engines.nn.shapes import NAMES
@@ -59,7 +58,7 @@ TRAINED_AT = {"one": (64,), "several": (64, 48, 80, 96)}
 
 
 @dataclass(frozen=True, slots=True)
-class YoloV2Params(TrainingParams, DetectionParams):
+class YoloV2Params(YoloTrainingParams, DetectionParams):
     """Knobs of YOLO v2."""
 
     weights: str = knob(
@@ -83,14 +82,9 @@ class YoloV2Params(TrainingParams, DetectionParams):
         "one", choices=tuple(TRAINED_AT), when="training",
         help="train at 64 px, or at 48, 64, 80 and 96 px in turn (multi-scale)",
     )  # fmt: skip
-    rate: float = knob(
-        3e-3, low=1e-6, high=0.1, log=True, effect="live", when="training",
-        help="learning rate of Adam at its highest; it falls to 0 along a cosine",
-    )  # fmt: skip
     train_steps: int = knob(
         392, low=1, high=100_000, unit="steps", when="training", help="length of the cosine"
     )
-    batch: int = knob(32, low=1, high=256, unit="scenes", when="training", help="scenes a step")
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,7 +324,8 @@ def test_a_score_near_zero_is_held_at_a_bounded_film(session: Session) -> None:
     [
         ("yolo-v2", "{golden}/darknet_v1.cfg", r"line \d+: \[detection\] ends .* no YOLO v2"),
         ("yolo-v1", "{golden}/darknet.cfg", r"\[region\] ends a network that is no YOLO v1"),
-        ("yolo-v2", "{folder}/missing.cfg", "missing.cfg needs its weights"),
+        ("yolo-v2", "{folder}/missing.cfg", "missing.cfg is not there"),
+        ("yolo-v2", "{folder}/alone.cfg", "alone.cfg needs its weights"),
         ("yolo-v2", "{folder}/unknown.cfg", r"unknown.cfg, line 83: \[yolo\] is a layer that is"),
         ("yolo-v2", "{folder}/more.cfg", "more.weights is .* bytes too short for more.cfg"),
         ("yolo-v2", "{golden}/darknet.cfg; {golden}/darknet.weights; {folder}/three.names",
@@ -343,6 +344,7 @@ def test_bad_darknet_files_are_one_message(
         (tmp_path / f"{stem}.cfg").write_text(changed)
         shutil.copy(GOLDEN / "darknet.weights", tmp_path / f"{stem}.weights")
     (tmp_path / "three.names").write_text("a\nb\nc\n")
+    (tmp_path / "alone.cfg").write_text(text)
     with pytest.raises((EngineError, EngineFailed), match=words) as raised:
         opened(name, darknet=value.format(golden=GOLDEN, folder=tmp_path))
     assert len(str(raised.value).splitlines()) == 1
