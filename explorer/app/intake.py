@@ -62,7 +62,10 @@ class Intake(QObject):
 
     @Slot()
     def toggle_camera(self) -> None:
-        """Open the first camera in the first slot that takes a picture, or go back to the file."""
+        """Open the first camera in the first slot that takes a picture, or go back to the file.
+
+        A camera that went away is opened again, as its card says.
+        """
         self._window.touched("source")
         row, sources = self._window.row, self._window.sources
         slot = next((s for s, kind in row.inputs.items() if kind.startswith("image")), None)
@@ -70,10 +73,12 @@ class Intake(QObject):
             self._window.say(f"{row.title} takes {wanted(row)}, no camera")
             return
         now = sources.source(slot)
-        if now is not None and now.live:
+        self._window.cards.clear_input()
+        gone = now is not None and getattr(now.input, "gone", False)
+        if now is not None and now.live and not gone:
             self._back_to_file(slot)
         else:
-            self._before = now
+            self._before = self._before if gone else now
             sources.give(slot, f"{CAMERA}0")
 
     def _back_to_file(self, slot: str) -> None:

@@ -44,6 +44,11 @@ class Camera:
         self._thread = threading.Thread(target=self._grab, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def gone(self) -> bool:
+        """Whether it went away or was closed: it sends nothing more and has to be opened anew."""
+        return self._gone or self._stop
+
     def __len__(self) -> int:
         """Always 0: a camera has no end."""
         return 0
