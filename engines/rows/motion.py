@@ -201,7 +201,7 @@ ROWS: list[dict[str, Any]] = [
             "hand": {"kinds": ["Image"], "area": "centre", "title": "By hand"},
             "film": {"kinds": ["Image"], "area": "centre", "title": "Side by side"},
             "light": {"kinds": ["Text"], "area": "right", "title": "Warning light"},
-            "face": {"kinds": ["Image", "Field"], "area": "right", "title": "Face"},
+            "face": {"kinds": ["Image", "Field"], "area": "bottom", "title": "Face"},
             "memory": {"kinds": ["Image"], "area": "right", "title": "Frame before"},
             "quality": {"kinds": ["Curve"], "area": "bottom", "title": "Quality"},
             "critic": {"kinds": ["Field"], "area": "bottom", "title": "Discriminators"},
