@@ -89,7 +89,8 @@ def instance(
 def spread(likely: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
     """The maps (K, m, m) of a box added up and put into its place, (height, width).
 
-    A pixel has the value of the place that its middle lies in.
+    A pixel has the value of the place that its middle lies in, or that of a larger one whose middle
+    lies in it: where places are finer than pixels no peak may fall between two.
     """
     total, cells = likely.sum(0), likely.shape[-1]
     height, width = size
@@ -99,4 +100,8 @@ def spread(likely: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
     inside = ((y >= 0) & (y < cells))[:, None] & ((x >= 0) & (x < cells))[None]
     column, row = (v.long().clamp(0, cells - 1) for v in (x, y))
     heat: Tensor = total[row[:, None], column[None]] * inside
-    return heat
+    middles = (torch.arange(cells, device=box.device) + 0.5) / cells
+    across, down = (x1 + middles * (x2 - x1)).floor().long(), (y1 + middles * (y2 - y1)).floor()
+    place = down.long()[:, None] * width + across[None]
+    there = ((down >= 0) & (down < height))[:, None] & ((across >= 0) & (across < width))[None]
+    return heat.flatten().scatter_reduce(0, place[there], total[there], "amax").view(height, width)

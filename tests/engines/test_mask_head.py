@@ -128,6 +128,9 @@ def test_the_heat_of_points_stands_in_its_box_and_adds_up() -> None:
     assert heat.shape == (40, 30)
     assert float(heat.sum()) == pytest.approx(4.0, abs=1e-5)  # one place a pixel here
     assert torch.allclose(heat[9:23, 5:19], likely.sum(0))
+    small = keypoint_views.spread(likely, torch.tensor([5.5, 9.2, 8.9, 11.0]), (40, 30))
+    assert float(small.max()) == pytest.approx(float(likely.sum(0).max()), abs=1e-6)
+    assert small.count_nonzero() <= 4 * 3, "inside the box"
 
 
 def test_points_below_the_threshold_are_drawn_hollow() -> None:
