@@ -82,6 +82,16 @@ def test_the_frame_before_is_what_was_generated(session: Session) -> None:
     assert all((a.image == 128).all() for a in without if a.name == "memory/frame before")
 
 
+def test_both_ways_about_feedback_are_compared_whichever_is_shown(session: Session) -> None:
+    name = "quality/frame change"
+    fed, unfed = (last(shown(session, feedback=on), name) for on in (True, False))
+    assert fed.series == ("with feedback", "without feedback", "true")
+    np.testing.assert_allclose(fed.y, unfed.y, atol=1e-5)
+    assert np.abs(fed.y[0] - fed.y[1]).max() > 1e-4
+    frames = drive("other dancer").truth.frames[:3].astype(float) / 255
+    np.testing.assert_allclose(fed.y[2], np.abs(np.diff(frames, axis=0)).mean((1, 2, 3)))
+
+
 def test_a_dragged_joint_moves_the_figure_and_the_frame(session: Session) -> None:
     plain = shown(session)
     name = "frames/3 drives"
