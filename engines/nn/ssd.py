@@ -266,7 +266,8 @@ class SSD(nn.Module):
             return prepare(pixels, how, device)
         rgb = torch.from_numpy(np.array(pixels, order="C")).to(device).permute(2, 0, 1)[None]
         mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (how.mean, how.std))
-        x = F.interpolate((rgb / 255.0 - mean) / std, (side, side), mode="bilinear")
+        # torchvision normalises first; this way round it is done for the few pixels that are left.
+        x = (F.interpolate(rgb.float(), (side, side), mode="bilinear") / 255.0 - mean) / std
         affine = Affine(width / side, height / side)
         return place(x, affine), affine
 
