@@ -39,6 +39,8 @@ SHOTS: dict[str, str] = {
     "style": "--engine style --steps 60 --size 1600x1000",
     "fast-style": "{assets}/bunny.mp4 --engine fast-style --frame 30 --set spot=430,120 "
     "--size 1600x1000",
+    "fast-style-training": "--engine fast-style --set features=efficientnet-lite0 "
+    "--set train_steps=30 --do train --size 1600x1000",
     "nanodet": "--engine nanodet --set score=0.3 --size 1440x900",
     "ssd": "--engine ssd --size 1600x1000",
     "ssd-face": "--engine ssd-face --size 1600x1000",

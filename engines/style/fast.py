@@ -138,10 +138,7 @@ class FastStyle(Engine[FastStyleParams]):
         if self.network.styles > 1:
             if not isinstance(sheet, Sheet) or sheet.count != self.network.styles:
                 sheet = self._sheet(photo)
-            params = yield Image(
-                "picture/styles", sheet.pixels, gestures={"pick": "spot", "drag": "spot"},
-                note="click or drag: the styles around are mixed",
-            )  # fmt: skip
+            params = yield _laid(sheet)
         apart = sheet.apart if sheet is not None else self._apart()
         kept = self._painted(photo, self._mix(sheet, params), apart, params)
         yield from self.again(kept, params)
@@ -161,16 +158,22 @@ class FastStyle(Engine[FastStyleParams]):
         self, inputs: Inputs, params: FastStyleParams, resume: Checkpoint | None = None
     ) -> Training:
         """Learn the style of a picture on a folder of photographs; it is shown as it comes."""
-        photo = still(inputs["image"])
+        photo, latest = still(inputs["image"]), 0
 
         def shown(step: int, knobs: FastStyleParams) -> Iterator[Artefact]:
+            nonlocal latest
+            latest = step
             with torch.no_grad():
                 kept = self._painted(photo, last(self.network), self._apart(), knobs)
-            self.provenance = f"trained here, {step} steps"
+            self.provenance = f"trained here, {step} step{'s' * (step != 1)}"
             for artefact in self.again(kept, knobs):
                 yield replace(artefact, step=step)
 
         yield from train(self.network, self.host, inputs, params, shown, resume)
+        if self.network.styles > 1:  # the new one has its place among the others
+            with torch.no_grad():
+                sheet = self._sheet(photo)
+            yield _laid(sheet, latest)
 
     def _painted(
         self, photo: ImageInput, mix: Tensor, apart: Tensor, params: FastStyleParams
@@ -247,6 +250,13 @@ class FastStyle(Engine[FastStyleParams]):
         if count == STYLES:
             return mix
         return torch.cat([(1 - params.learnt) * mix, torch.tensor([params.learnt])])
+
+
+def _laid(sheet: Sheet, step: int = 0) -> Image:
+    return Image(
+        "picture/styles", sheet.pixels, gestures={"pick": "spot", "drag": "spot"}, step=step,
+        note="click or drag: the styles around are mixed",
+    )  # fmt: skip
 
 
 def scaled(

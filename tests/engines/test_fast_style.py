@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,35 @@ def test_small_and_thin_pictures_are_painted(session: Session, shape: tuple[int,
     height, width = painted.image.shape[:2]
     assert min(height, width) >= 32
     assert max(height, width) <= 4 * 32
+
+
+class Camera:
+    """A camera, as far as a session is concerned: no end, and each frame is new."""
+
+    name, path, sha256, fps, live = "camera", None, "", 25.0, True
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: int) -> Any:
+        return self._random.integers(0, 256, (48, 64, 3), np.uint8)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_camera_is_painted_frame_by_frame_on_one_sheet(session: Session) -> None:
+    session.set_params({"size": 32, "spot": (48.0, 48.0), "strength": 1.0})
+    seen = [
+        {a.name: a.image for a in frame.artefacts if isinstance(a, Image)}
+        for frame in session.play({"image": Camera()}, frames=3)
+    ]
+    session.set_params({"spot": None})
+    assert len(seen) == 3
+    for before, after in itertools.pairwise(seen):
+        assert not np.array_equal(before["picture/photo"], after["picture/photo"])
+        assert not np.array_equal(before["picture/painted"], after["picture/painted"])
+        assert np.array_equal(before["picture/styles"], after["picture/styles"])

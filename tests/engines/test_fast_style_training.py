@@ -182,7 +182,7 @@ def test_a_27th_style_moves_nothing_but_its_own_scales_and_shifts(tmp_path: Path
 @pytest.mark.parametrize("learn", [SCALES, WHOLE])
 def test_the_style_of_the_photo_comes_nearer(tmp_path: Path, learn: str) -> None:
     session = opened(learn=learn, sample_every=20, train_steps=20, style=10.0)
-    frames = learnt(session, tmp_path / "s.safetensors", 20)
+    frames = learnt(session, tmp_path / "s.safetensors", 100)
     made = [a for frame in frames for a in frame.artefacts]
     photo = [a for a in made if a.name == "training/photo"][-1]
     assert isinstance(photo, Curve)
@@ -190,6 +190,8 @@ def test_the_style_of_the_photo_comes_nearer(tmp_path: Path, learn: str) -> None
     painted = [a for a in made if a.name == "picture/painted"]
     assert [a.step for a in painted] == [1, 20]
     assert not np.array_equal(painted[0].image, painted[-1].image)
+    sheets = [a for a in made if a.name == "picture/styles"]
+    assert len(sheets) == (learn == SCALES)
     batch = [a for a in made if a.name == "training/batch"][-1]
     assert isinstance(batch, Image)
     assert batch.image.shape == (128, 128, 3)
