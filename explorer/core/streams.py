@@ -19,9 +19,7 @@ def clip_of(inputs: Inputs) -> ClipInput | None:
 def with_frame(inputs: Inputs, pixels: Any, index: int) -> dict[str, Any]:
     """The inputs with the clip replaced by one of its frames."""
     return {
-        slot: ImageInput(pixels, value.name, value.path, "", index)
-        if _streams(value)
-        else value
+        slot: ImageInput(pixels, value.name, value.path, "", index) if _streams(value) else value
         for slot, value in inputs.items()
     }
 
