@@ -206,7 +206,7 @@ def _detections(made: Thinned, point: str, *, agnostic: bool) -> Boxes:
         sources=found.sources.tolist(),
         gestures={"pick": "cursor"},
         target=target,
-        note=f"{words}; click a box to trace it",
+        note=f"{words}; click a box to trace it" if len(found) else words,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from engines.rows import DETECTION_GROUPS, TRAINING_GROUPS
 
 _COCO = {
-    "licence": "BSD-3-Clause (code; no terms are stated for the file)",
+    "licence": "BSD-3-Clause (the code: for the file no terms are stated)",
     "data": "COCO 2017 photographs (research terms); the body started from ImageNet-1k",
     "provenance": "trained",
     "reader": "",

@@ -26,7 +26,7 @@ SSD300_COCO: dict[str, Any] = {
     "source": "https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth",
     "sha256": "b556d3b4",
     "size": 0,  # the publisher gives it in rounded megabytes only
-    "licence": "BSD-3-Clause (code; no terms are stated for the file)",
+    "licence": "BSD-3-Clause (the code: for the file no terms are stated)",
     "data": "COCO 2017 photographs (research terms); the body started from ImageNet-1k",
     "provenance": "trained",
     "reader": "",
