@@ -140,7 +140,9 @@ def _list(args: argparse.Namespace) -> int:
     for family in dict.fromkeys(row.family for row in rows):
         print(family)
         for row in (r for r in rows if r.family == family):
-            inputs = ", ".join(f"{slot}: {kind}" for slot, kind in row.inputs.items()) or "no input"
+            may = dict.fromkeys(row.optional, " or nothing")
+            slots = (f"{slot}: {kind}{may.get(slot, '')}" for slot, kind in row.inputs.items())
+            inputs = ", ".join(slots) or "no input"
             missing = [w.name for w in row.weights if states[w.name] == "missing"]
             tail = f"  cannot run: {row.problem}" if row.problem else f"  {row.title} ({inputs})"
             print(f"  {row.name:16}{tail}")
@@ -157,7 +159,8 @@ def _states(rows: Sequence[Row]) -> dict[str, str]:
 def _entry(row: Row, states: dict[str, str]) -> dict[str, Any]:
     return {
         "name": row.name, "title": row.title, "family": row.family, "paper": row.paper,
-        "inputs": dict(row.inputs), "points": list(row.points), "problem": row.problem,
+        "inputs": dict(row.inputs), "optional": list(row.optional), "points": list(row.points),
+        "problem": row.problem,
         "groups": {g.name: list(g.kinds) for g in row.groups.values()},
         "weights": {w.name: states[w.name] for w in row.weights},
     }  # fmt: skip

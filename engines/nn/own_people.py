@@ -149,6 +149,15 @@ def brought(source: Cast, target: Cast, *, normalised: bool) -> Brought:
     """
     if not normalised:
         return _as_they_lie(source, target)
+    try:
+        return _measured(source, target)
+    except ValueError as error:
+        raise EngineError(
+            f"source and target cannot be brought together: {error}; or switch off normalise"
+        ) from error
+
+
+def _measured(source: Cast, target: Cast) -> Brought:
     if all(_whole(cast.poses) for cast in (source, target)):
         ours, theirs = (floor_of(c.poses, c.size[1]) for c in (source, target))
         made = normalise(source.poses, ours, theirs)

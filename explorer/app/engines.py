@@ -224,7 +224,10 @@ class EngineList(QWidget):
         terms = [
             f"{w.name}: {w.licence}" + (f"; data: {w.data}" if w.data else "") for w in row.weights
         ]
-        inputs = ", ".join(f"{slot} ({kind})" for slot, kind in row.inputs.items())
+        may = dict.fromkeys(row.optional, " or nothing")
+        inputs = ", ".join(
+            f"{slot} ({kind}{may.get(slot, '')})" for slot, kind in row.inputs.items()
+        )
         lines = [row.paper, f"Takes {inputs}" if inputs else "Takes no input", *terms]
         self.needs.setText("\n".join(filter(None, lines)))
         self.open_button.setEnabled(not row.problem)

@@ -167,6 +167,15 @@ def test_what_is_seen_in_both_decides() -> None:
         brought(whole(feet), whole(target), normalised=True)
 
 
+def test_clips_that_cannot_be_measured_are_told() -> None:
+    for source, target, words in (
+        (dancer(2), dancer(), "in 2 of 2 frames; at least 3"),
+        (np.stack([upper(1)[0] * (0, 0, 1)] * 4), upper(), "shoulders lie on each other"),
+    ):
+        with pytest.raises(EngineError, match=f"cannot be brought together: .*{words}"):
+            brought(whole(source), whole(target), normalised=True)
+
+
 def test_busts_by_hand() -> None:
     poses = np.zeros((3, 17, 3))
     poses[:, 5] = [(10, 20, 1), (12, 20, 1), (99, 99, 0)]
