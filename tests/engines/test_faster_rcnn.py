@@ -268,6 +268,22 @@ def test_regions_are_pooled_from_the_level_of_their_size(
     assert len(made.boxes) > 50
 
 
+def test_training_with_a_path_off_leaves_it_on_afterwards(fpn: Session) -> None:
+    """Only the losses of a network without the path; the official one is not trained here."""
+    losses = []
+    for off in ((), ((0.0, 1.0),)):
+        made = Session(table()["fpn"], device="cpu", seed=0, params={"off": off, "batch": 2})
+        made.open()
+        frames = list(made.train({}, steps=1))
+        losses.append(by_name(frames)["training/loss"].arrays()["y"])
+        assert list(made.engine.network.backbone.fpn.without_top_down) == []
+        made.close()
+    assert not np.array_equal(*losses)
+    wanted = type(fpn.params)(model="fasterrcnn-resnet50-fpn-coco")
+    with pytest.raises(EngineError, match="is not trained here; set model to shapes-untrained"):
+        next(fpn.engine.train({}, wanted))
+
+
 def test_a_path_that_is_not_there_is_named(fpn: Session) -> None:
     fpn.set_params({"off": ((4.0, 0.0),)})
     with pytest.raises(EngineError, match="levels 0 to 1 and paths 0"):
