@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from engines.detect.rcnn_models import MOBILE, build, class_names, models
+from engines.detect.rcnn_models import MOBILE, build, check_trainable, class_names, models
 from engines.nn.coco import evaluate_folder
 from engines.nn.coco_names import CATEGORY_IDS
 from engines.nn.detections import DetectionParams, Thinned, shown, thinned
@@ -40,7 +40,6 @@ from explorer.api import (
     Checkpoint,
     Curve,
     Engine,
-    EngineError,
     FeatureMaps,
     Field,
     Image,
@@ -138,9 +137,7 @@ class FasterRcnn(Engine[FasterRcnnParams]):
         self, inputs: Inputs, params: FasterRcnnParams, resume: Checkpoint | None = None
     ) -> Training:
         """Train the small network from scratch on generated scenes."""
-        if not params.model.startswith("shapes-"):
-            ours = ", ".join(name for name in MODELS if name.startswith("shapes-"))
-            raise EngineError(f"model {params.model!r} is not trained here; choose one of {ours}")
+        check_trainable(params.model)
         yield from train_small(self, self.network, small, params, resume)
 
     def evaluate(
