@@ -43,8 +43,8 @@ class Knob:
             without the network), ``run`` (the frame is run again), ``build`` (a new network).
         low, high, step, unit: of a number; ``log`` asks for a logarithmic slider.
         choices: of a choice.
-        when: under which the knob acts: ``training``, ``inputs`` (on inputs that may stay empty), or
-            ``other=value|value`` (empty: always).
+        when: under which the knob acts: ``training``, ``inputs`` (on inputs that may stay empty),
+            or ``other=value|value`` (empty: always).
         length: of a vector; ``basis`` names what its axes are.
     """
 

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QPixmap,
     QResizeEvent,
 )
 from PySide6.QtWidgets import QScrollArea, QSizePolicy, QToolTip, QWidget
@@ -73,6 +74,7 @@ class ScoreBars(QWidget):
         self.unit = "probability"
         self._probability = True
         self._lay: Lay | None = None
+        self._drawn: tuple[object, QPixmap] | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
@@ -200,15 +202,19 @@ class ScoreBars(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the rows that are asked for, and the scale below them."""
         painter = QPainter(self)
-        self._grid(painter)
+        painter.drawPixmap(0, 0, self._ground())
         first, last = event.rect().top() // self.pitch, event.rect().bottom() // self.pitch
+        small = self.pitch < SMALL_BELOW
+        names, numbers = font("caption" if small else "body"), font("number")
+        if small:
+            numbers.setPixelSize(TYPE_SCALE["caption"][0])
         for row in range(max(0, first), min(self.count, last + 1)):
-            self._row(painter, row)
+            self._row(painter, row, names, numbers)
         painter.end()
 
     # -- drawing -------------------------------------------------------------------------------
 
-    def _row(self, painter: QPainter, row: int) -> None:
+    def _row(self, painter: QPainter, row: int, names: QFont, numbers: QFont) -> None:
         tall, theme = self.pitch, self.theme
         top = row * tall
         if row == self.row:
@@ -217,14 +223,11 @@ class ScoreBars(QWidget):
                 painter.setPen(QPen(theme.colour("accent"), 2))
                 painter.drawRect(1, top + 1, self.width() - 2, tall - 2)
         left, room = self.lay.left, self.lay.room
-        small = tall < SMALL_BELOW
-        body = font("caption" if small else "body")
-        painter.setFont(body)
+        painter.setFont(names)
         painter.setPen(theme.colour("text"))
         box = QRectF(SPACE_S, top, left - SPACE_M - SPACE_S, tall)
-        cut = QFontMetrics(body).elidedText(
-            self.label(row), Qt.TextElideMode.ElideRight, int(box.width())
-        )
+        role: Role = "caption" if tall < SMALL_BELOW else "body"
+        cut = _elided(role, self.label(row), int(box.width()))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(box, right, cut)
         value = float(self.scores[row])
@@ -235,10 +238,25 @@ class ScoreBars(QWidget):
             painter.setPen(QPen(theme.colour("edited"), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(hollow)
-        painter.setFont(self._number_face())
+        painter.setFont(numbers)
         painter.setPen(theme.colour("text" if np.isfinite(value) else "error"))
-        numbers = QRectF(left + room, top, self.width() - left - room - SPACE_S, tall)
-        painter.drawText(numbers, right, fixed(value))
+        place = QRectF(left + room, top, self.width() - left - room - SPACE_S, tall)
+        painter.drawText(place, right, fixed(value))
+
+    def _ground(self) -> QPixmap:
+        """The grid and its numbers, drawn once: from frame to frame of a clip they stay."""
+        ratio = self.devicePixelRatioF()
+        key = (self.lay, self.size().toTuple(), ratio, self.low, self.high, self.unit,
+               self.count, self.theme.name)  # fmt: skip
+        if self._drawn is None or self._drawn[0] != key:
+            ground = QPixmap(self.size() * ratio)
+            ground.setDevicePixelRatio(ratio)
+            ground.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(ground)
+            self._grid(painter)
+            painter.end()
+            self._drawn = key, ground
+        return self._drawn[1]
 
     def _grid(self, painter: QPainter) -> None:
         if not self.count:
@@ -271,12 +289,6 @@ class ScoreBars(QWidget):
         ):  # else the header alone says it
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(unit, right, self.unit)
-
-    def _number_face(self) -> QFont:
-        made = font("number")
-        if self.pitch < SMALL_BELOW:
-            made.setPixelSize(TYPE_SCALE["caption"][0])
-        return made
 
     def _span(self) -> None:
         if self._probability:
@@ -365,6 +377,12 @@ def unit_of(artefact: Scores) -> str:
 def _advance(role: Role, words: str) -> int:
     """Width of ``words`` in px: asked for dozens of times a frame, the same each time."""
     return QFontMetrics(font(role)).horizontalAdvance(words)
+
+
+@lru_cache(maxsize=512)
+def _elided(role: Role, words: str, width: int) -> str:
+    """``words``, cut to ``width`` px."""
+    return QFontMetrics(font(role)).elidedText(words, Qt.TextElideMode.ElideRight, width)
 
 
 def fixed(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pyqtgraph.graphicsItems.ScatterPlotItem import Symbols
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -53,7 +54,12 @@ def contrast(a: QColor, b: QColor) -> float:
 
 def series_colour(index: int, theme: Theme) -> QColor:
     """Okabe-Ito colour of series ``index``, shaded until it stands out from the canvas (3:1)."""
-    colour = QColor(*OKABE_ITO[ORDER[index % len(ORDER)]])
+    return QColor(_shaded(index % len(ORDER), theme))  # a copy: colours can be changed
+
+
+@lru_cache(maxsize=64)
+def _shaded(index: int, theme: Theme) -> QColor:
+    colour = QColor(*OKABE_ITO[ORDER[index]])
     ground = theme.colour("canvas")
     for _ in range(12):
         if contrast(colour, ground) >= LEAST_CONTRAST:
