@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmarks.line import Effort, Line
-from engines.nn.dance_scores import face_quality, quality, unrest
-from engines.nn.dancers import FRAMES
+from engines.nn.motion.dance_scores import face_quality, quality, unrest
+from engines.nn.motion.dancers import FRAMES
 from explorer.core.registry import table
 from explorer.core.session import Session
 

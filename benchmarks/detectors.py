@@ -8,8 +8,8 @@ from benchmarks.line import Effort, Line
 from benchmarks.playing import against
 from benchmarks.timing import clock_name
 from engines.detect import nanodet, ssd_face
-from engines.nn import prior_detections, yolo_views
-from engines.nn.detections import Candidates, kept
+from engines.nn.detection.detections import Candidates, kept
+from engines.nn.one_stage import prior_detections, yolo_views
 from explorer.api import ImageInput
 from explorer.core.session import Session
 

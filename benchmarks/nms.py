@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.against_compiled import Case, compare
 from benchmarks.line import Effort, Line
-from engines.nn.nms import nms
+from engines.nn.detection.nms import nms
 
 THRESHOLD = 0.5
 SIDES = {"sparse": 0.02, "usual": 0.1, "crowded": 0.3}  # of a box, as a share of the picture's

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.against_compiled import Case, compare
 from benchmarks.line import Effort, Line
-from engines.nn.roi import roi_align, roi_pool
+from engines.nn.two_stage.roi import roi_align, roi_pool
 
 SIZE = 7
 PICTURE = 800

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 from tfjs import Weight, read_manifest
 
+from engines.nn.one_stage.ssd_mobilenet import GRIDS, SIDE, WIDTHS
 from engines.nn.readers import QUANTISED
-from engines.nn.ssd_mobilenet import GRIDS, SIDE, WIDTHS
 
 MANIFEST = "ssd_mobilenetv1_model-weights_manifest.json"
 NORM = {

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 
-from engines.nn.coco import annotations_of
-from engines.nn.shapes import HELD_OUT, NAMES, scene
+from engines.nn.detection.coco import annotations_of
+from engines.nn.detection.shapes import HELD_OUT, NAMES, scene
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SCENES = {"shapes.png": (13, False), "shapes-hard.png": (10, True)}

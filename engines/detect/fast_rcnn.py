@@ -16,20 +16,27 @@ import torch
 from torch import Tensor, nn
 
 from engines.detect.rcnn_models import class_names
-from engines.nn.boxes import moved
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, chosen, kept, shown, thinned
-from engines.nn.detector_training import TrainingParams
-from engines.nn.fast_rcnn import FastRCNN, Shared, official, small_fast, without_proposals
-from engines.nn.fast_rcnn_training import MOST, OVERLAP, SCALE, train_fast
+from engines.nn.detection.boxes import moved
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import (
+    Candidates,
+    DetectionParams,
+    chosen,
+    kept,
+    shown,
+    thinned,
+)
+from engines.nn.detection.detector_training import TrainingParams
 from engines.nn.loading import load_state
-from engines.nn.merge_views import hierarchy_views, stage, to_input
-from engines.nn.rcnn import Framed, frame, renamed
-from engines.nn.roi_heads import BoxOutput, class_boxes
-from engines.nn.roi_pooling import to_network
-from engines.nn.roi_views import compare
-from engines.nn.selective_search import SPACES, Hierarchy, proposals, search
+from engines.nn.two_stage.fast_rcnn import FastRCNN, Shared, official, small_fast, without_proposals
+from engines.nn.two_stage.fast_rcnn_training import MOST, OVERLAP, SCALE, train_fast
+from engines.nn.two_stage.merge_views import hierarchy_views, stage, to_input
+from engines.nn.two_stage.rcnn import Framed, frame, renamed
+from engines.nn.two_stage.roi_heads import BoxOutput, class_boxes
+from engines.nn.two_stage.roi_pooling import to_network
+from engines.nn.two_stage.roi_views import compare
+from engines.nn.two_stage.selective_search import SPACES, Hierarchy, proposals, search
 from explorer.api import (
     IMAGENET_MEAN,
     IMAGENET_STD,

@@ -14,19 +14,28 @@ import numpy as np
 from torch import nn
 
 from engines.detect.rcnn_models import MOBILE, build, check_trainable, class_names, models
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams, Thinned, shown, thinned
-from engines.nn.detections import chosen as picked
-from engines.nn.detector_training import TrainingParams
-from engines.nn.matching import Matcher
-from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import Chosen, Laps, Look, as_fed, choose, found_in, look, to_candidates
-from engines.nn.rcnn_training import train_small
-from engines.nn.roi_pooling import to_network
-from engines.nn.roi_region import region
-from engines.nn.rpn import ProposalRule
-from engines.nn.rpn_views import (
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams, Thinned, shown, thinned
+from engines.nn.detection.detections import chosen as picked
+from engines.nn.detection.detector_training import TrainingParams
+from engines.nn.detection.matching import Matcher
+from engines.nn.two_stage.rcnn import RCNN, frame, small
+from engines.nn.two_stage.rcnn_stages import (
+    Chosen,
+    Laps,
+    Look,
+    as_fed,
+    choose,
+    found_in,
+    look,
+    to_candidates,
+)
+from engines.nn.two_stage.rcnn_training import train_small
+from engines.nn.two_stage.roi_pooling import to_network
+from engines.nn.two_stage.roi_region import region
+from engines.nn.two_stage.rpn import ProposalRule
+from engines.nn.two_stage.rpn_views import (
     assignment,
     cell_anchors_at,
     levels_of,

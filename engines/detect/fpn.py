@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from engines.detect.rcnn_models import UNTRAINED, build, check_trainable, class_names, models
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams, kept, shown, thinned
-from engines.nn.detector_training import TrainingParams
-from engines.nn.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
-from engines.nn.rcnn import RCNN, frame, small
-from engines.nn.rcnn_stages import (
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams, kept, shown, thinned
+from engines.nn.detection.detector_training import TrainingParams
+from engines.nn.two_stage.fpn_views import PATHS, Sums, at_place, counts, parts, pyramid, switches
+from engines.nn.two_stage.rcnn import RCNN, frame, small
+from engines.nn.two_stage.rcnn_stages import (
     Look,
     as_fed,
     choose,
@@ -32,8 +32,8 @@ from engines.nn.rcnn_stages import (
     offered,
     to_candidates,
 )
-from engines.nn.rcnn_training import train_small
-from engines.nn.rpn_views import assignment, levels_of, objectness
+from engines.nn.two_stage.rcnn_training import train_small
+from engines.nn.two_stage.rpn_views import assignment, levels_of, objectness
 from explorer.api import (
     Artefact,
     Boxes,

@@ -24,20 +24,20 @@ from engines.detect.roi_choice import (
     pooling,
     seen,
 )
-from engines.nn import keypoint_views
-from engines.nn.boxes import moved
-from engines.nn.coco import PointRule, evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, chosen, shown, thinned
-from engines.nn.detector_training import TrainingParams
-from engines.nn.keypoint_head import KeypointOutput, locate
-from engines.nn.keypoint_similarity import COCO_SIGMAS, SHAPE_SIGMA
-from engines.nn.rcnn import RCNN, small
-from engines.nn.rcnn_stages import Look
-from engines.nn.rcnn_training import train_small
-from engines.nn.roi_pooling import first_rows, pool_by, to_network
-from engines.nn.rpn_views import levels_of
-from engines.nn.shapes import SQUARE
+from engines.nn.detection.boxes import moved
+from engines.nn.detection.coco import PointRule, evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import Candidates, DetectionParams, chosen, shown, thinned
+from engines.nn.detection.detector_training import TrainingParams
+from engines.nn.detection.keypoint_similarity import COCO_SIGMAS, SHAPE_SIGMA
+from engines.nn.detection.shapes import SQUARE
+from engines.nn.two_stage import keypoint_views
+from engines.nn.two_stage.keypoint_head import KeypointOutput, locate
+from engines.nn.two_stage.rcnn import RCNN, small
+from engines.nn.two_stage.rcnn_stages import Look
+from engines.nn.two_stage.rcnn_training import train_small
+from engines.nn.two_stage.roi_pooling import first_rows, pool_by, to_network
+from engines.nn.two_stage.rpn_views import levels_of
 from explorer.api import (
     Artefact,
     Boxes,

@@ -24,17 +24,17 @@ from engines.detect.roi_choice import (
     pooling,
     seen,
 )
-from engines.nn import mask_views
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import Candidates, DetectionParams, chosen, shown, thinned
-from engines.nn.detector_training import TrainingParams
-from engines.nn.mask_head import MaskOutput, paste_all
-from engines.nn.rcnn import RCNN, small
-from engines.nn.rcnn_stages import Look
-from engines.nn.rcnn_training import AGNOSTIC, train_small
-from engines.nn.roi_pooling import first_rows, pool_by, to_network
-from engines.nn.rpn_views import levels_of
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import Candidates, DetectionParams, chosen, shown, thinned
+from engines.nn.detection.detector_training import TrainingParams
+from engines.nn.two_stage import mask_views
+from engines.nn.two_stage.mask_head import MaskOutput, paste_all
+from engines.nn.two_stage.rcnn import RCNN, small
+from engines.nn.two_stage.rcnn_stages import Look
+from engines.nn.two_stage.rcnn_training import AGNOSTIC, train_small
+from engines.nn.two_stage.roi_pooling import first_rows, pool_by, to_network
+from engines.nn.two_stage.rpn_views import levels_of
 from explorer.api import (
     Affine,
     Artefact,

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.nn.boxes import clip, moved
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS, COCO_80
-from engines.nn.detections import Candidates, DetectionParams, kept, shown, thinned, under
+from engines.nn.detection.boxes import clip, moved
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS, COCO_80
+from engines.nn.detection.detections import Candidates, DetectionParams, kept, shown, thinned, under
 from engines.nn.loading import load_state
-from engines.nn.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
+from engines.nn.one_stage.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
 from explorer.api import (
     Affine,
     Artefact,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from engines.nn.coco_names import COCO_91
-from engines.nn.rcnn import RCNN, Kind, load, mobilenet_v3_fpn, resnet50_fpn, small
-from engines.nn.shapes import NAMES
+from engines.nn.detection.coco_names import COCO_91
+from engines.nn.detection.shapes import NAMES
+from engines.nn.two_stage.rcnn import RCNN, Kind, load, mobilenet_v3_fpn, resnet50_fpn, small
 from engines.rows.rcnn import SHAPES as SMALL
 from explorer.api import EngineError, Host
 

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engines.nn.detections import Candidates, DetectionParams, thinned
-from engines.nn.rcnn import RCNN, frame
-from engines.nn.rcnn_stages import Look, look, offered
-from engines.nn.roi import MultiScaleRoIAlign, align_points, bilinear_weights
-from engines.nn.roi_pooling import to_network
-from engines.nn.roi_views import compare
+from engines.nn.detection.detections import Candidates, DetectionParams, thinned
+from engines.nn.two_stage.rcnn import RCNN, frame
+from engines.nn.two_stage.rcnn_stages import Look, look, offered
+from engines.nn.two_stage.roi import MultiScaleRoIAlign, align_points, bilinear_weights
+from engines.nn.two_stage.roi_pooling import to_network
+from engines.nn.two_stage.roi_views import compare
 from explorer.api import (
     IMAGENET_MEAN,
     IMAGENET_STD,

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nn import spp_training
 from engines.nn.loading import load_state
-from engines.nn.spp import RULES, Bin, Pooled, SppDigits, pyramid, spans
+from engines.nn.two_stage import spp_training
+from engines.nn.two_stage.spp import RULES, Bin, Pooled, SppDigits, pyramid, spans
 from explorer.api import (
     Affine,
     Artefact,

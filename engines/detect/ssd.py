@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 from engines.detect.ssd_training import Lesson
 from engines.detect.yolo_v1 import truth_of
-from engines.nn.boxes import area, clip, iou, moved
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import COCO_91
-from engines.nn.detections import Candidates, DetectionParams, kept
-from engines.nn.detector_training import TrainingParams, train
+from engines.nn.detection.boxes import area, clip, iou, moved
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import COCO_91
+from engines.nn.detection.detections import Candidates, DetectionParams, kept
+from engines.nn.detection.detector_training import TrainingParams, train
+from engines.nn.detection.shapes import NAMES
 from engines.nn.loading import load_state
-from engines.nn.prior_detections import EvaluationRule, Scored, candidates, scored, told
-from engines.nn.prior_views import matching_view, views
-from engines.nn.shapes import NAMES
-from engines.nn.ssd import SSD, SsdOutput, small, ssd300, start
-from engines.nn.ssd_loss import objective
-from engines.nn.ssd_views import normalisation_views
-from engines.nn.ssdlite import ssdlite320
+from engines.nn.one_stage.prior_detections import EvaluationRule, Scored, candidates, scored, told
+from engines.nn.one_stage.prior_views import matching_view, views
+from engines.nn.one_stage.ssd import SSD, SsdOutput, small, ssd300, start
+from engines.nn.one_stage.ssd_loss import objective
+from engines.nn.one_stage.ssd_views import normalisation_views
+from engines.nn.one_stage.ssdlite import ssdlite320
 from explorer.api import (
     Affine,
     Artefact,
@@ -234,7 +234,7 @@ class Ssd(Engine[SsdParams]):
     def train(
         self, inputs: Inputs, params: SsdParams, resume: Checkpoint | None = None
     ) -> Training:
-        """Train the small network on generated scenes; see `engines.nn.detector_training`."""
+        """Train the small network on generated scenes; see `detector_training`."""
         network = self.network if params.weights in SMALL else small().to(self.host.device)
         lesson = Lesson(network)
         training = train(

@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from engines.nn.coco import evaluate_folder
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams
 from engines.nn.loading import load_state
-from engines.nn.prior_detections import EvaluationRule, Scored, candidates, scored, told
-from engines.nn.prior_views import views
-from engines.nn.priors import Priors
-from engines.nn.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
+from engines.nn.one_stage.prior_detections import EvaluationRule, Scored, candidates, scored, told
+from engines.nn.one_stage.prior_views import views
+from engines.nn.one_stage.priors import Priors
+from engines.nn.one_stage.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
 from explorer.api import (
     Artefact,
     Boxes,

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.nn.detector_training import Detected
-from engines.nn.nms import batched_nms
-from engines.nn.prior_detections import candidates, scored
-from engines.nn.prior_views import matching_view
-from engines.nn.shapes import NAMES, Target
-from engines.nn.ssd import SSD, SsdOutput, start
-from engines.nn.ssd_loss import Matched, objective
+from engines.nn.detection.detector_training import Detected
+from engines.nn.detection.nms import batched_nms
+from engines.nn.detection.shapes import NAMES, Target
+from engines.nn.one_stage.prior_detections import candidates, scored
+from engines.nn.one_stage.prior_views import matching_view
+from engines.nn.one_stage.ssd import SSD, SsdOutput, start
+from engines.nn.one_stage.ssd_loss import Matched, objective
 from explorer.api import Affine, Artefact, Image
 
 

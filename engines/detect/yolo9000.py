@@ -13,19 +13,19 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from engines.nn.coco import evaluate_folder
-from engines.nn.coloured_shapes import shapes_tree
-from engines.nn.darknet import Darknet
-from engines.nn.detections import kept
-from engines.nn.detector_training import train
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.detections import kept
+from engines.nn.detection.detector_training import train
 from engines.nn.loading import load_state
-from engines.nn.tree_views import tree_graph
-from engines.nn.yolo9000 import Yolo9000, small
-from engines.nn.yolo9000_files import own_yolo9000
-from engines.nn.yolo9000_params import Yolo9000Params
-from engines.nn.yolo9000_training import LEAST, JointTraining
-from engines.nn.yolo9000_views import Told, candidates, views
-from engines.nn.yolo_views import Seen
+from engines.nn.one_stage.coloured_shapes import shapes_tree
+from engines.nn.one_stage.darknet import Darknet
+from engines.nn.one_stage.tree_views import tree_graph
+from engines.nn.one_stage.yolo9000 import Yolo9000, small
+from engines.nn.one_stage.yolo9000_files import own_yolo9000
+from engines.nn.one_stage.yolo9000_params import Yolo9000Params
+from engines.nn.one_stage.yolo9000_training import LEAST, JointTraining
+from engines.nn.one_stage.yolo9000_views import Told, candidates, views
+from engines.nn.one_stage.yolo_views import Seen
 from explorer.api import (
     Artefact,
     Boxes,

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engines.nn.coco import evaluate_folder
-from engines.nn.detections import DetectionParams
-from engines.nn.detector_training import Detected, Trained, TrainingParams, train
-from engines.nn.nms import batched_nms
-from engines.nn.shapes import Target
-from engines.nn.yolo import SHAPE_ANCHORS, SmallYoloV1, YoloV2, start
-from engines.nn.yolo_boxes import Decoded, v1_decode, v2_decode
-from engines.nn.yolo_loss import v1_loss, v2_loss
-from engines.nn.yolo_views import Seen, found_in
+from engines.nn.detection.coco import evaluate_folder
+from engines.nn.detection.detections import DetectionParams
+from engines.nn.detection.detector_training import Detected, Trained, TrainingParams, train
+from engines.nn.detection.nms import batched_nms
+from engines.nn.detection.shapes import Target
+from engines.nn.one_stage.yolo import SHAPE_ANCHORS, SmallYoloV1, YoloV2, start
+from engines.nn.one_stage.yolo_boxes import Decoded, v1_decode, v2_decode
+from engines.nn.one_stage.yolo_loss import v1_loss, v2_loss
+from engines.nn.one_stage.yolo_views import Seen, found_in
 from explorer.api import Artefact, Checkpoint, Host, ImageInput, Training, knob
 
 LEAST = 0.01  # score from which a box counts in the curve of precision over recall
@@ -119,7 +119,7 @@ def learn(
     params: Any,
     resume: Checkpoint | None,
 ) -> Training:
-    """Train ``network`` on generated scenes; see `engines.nn.detector_training`."""
+    """Train ``network`` on generated scenes; see `engines.nn.detection.detector_training`."""
     yield from train(
         engine, network, lesson.loss, lesson.detect, params, start=lesson.start, resume=resume
     )

@@ -15,16 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from engines.detect.yolo_training import V1Training, YoloTrainingParams, evaluate, learn
-from engines.nn.coco_annotations import read_annotations
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.darknet import v1_grid
-from engines.nn.darknet_files import VOC_20, Own, own_network
-from engines.nn.detections import DetectionParams
+from engines.nn.detection.coco_annotations import read_annotations
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams
+from engines.nn.detection.shapes import NAMES
 from engines.nn.loading import load_state
-from engines.nn.shapes import NAMES
-from engines.nn.yolo import SMALL_SIDE, V1_SIDE, SmallYoloV1, YoloV1, start
-from engines.nn.yolo_boxes import v1_decode
-from engines.nn.yolo_views import Seen, class_of_cells, found_in, v1_answer, v1_truth_views, views
+from engines.nn.one_stage.darknet import v1_grid
+from engines.nn.one_stage.darknet_files import VOC_20, Own, own_network
+from engines.nn.one_stage.yolo import SMALL_SIDE, V1_SIDE, SmallYoloV1, YoloV1, start
+from engines.nn.one_stage.yolo_boxes import v1_decode
+from engines.nn.one_stage.yolo_views import (
+    Seen,
+    class_of_cells,
+    found_in,
+    v1_answer,
+    v1_truth_views,
+    views,
+)
 from explorer.api import (
     Artefact,
     Boxes,

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from engines.detect.yolo_training import V2Training, YoloTrainingParams, evaluate, learn
-from engines.nn.anchor_views import anchors_artefacts
-from engines.nn.box_sizes import read_sizes
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.darknet import Darknet
-from engines.nn.darknet_files import VOC_20, own_network
-from engines.nn.detections import DetectionParams
+from engines.nn.detection.anchor_views import anchors_artefacts
+from engines.nn.detection.box_sizes import read_sizes
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams
+from engines.nn.detection.shapes import NAMES
 from engines.nn.loading import load_state
-from engines.nn.reorg import Reorg
-from engines.nn.shapes import NAMES
-from engines.nn.yolo import SHAPE_ANCHORS, SMALL_SIDE, V2_SIDE, YoloV2, start
-from engines.nn.yolo_boxes import v2_decode
-from engines.nn.yolo_views import Seen, found_in, passthrough_views, spot, views
+from engines.nn.one_stage.darknet import Darknet
+from engines.nn.one_stage.darknet_files import VOC_20, own_network
+from engines.nn.one_stage.reorg import Reorg
+from engines.nn.one_stage.yolo import SHAPE_ANCHORS, SMALL_SIDE, V2_SIDE, YoloV2, start
+from engines.nn.one_stage.yolo_boxes import v2_decode
+from engines.nn.one_stage.yolo_views import Seen, found_in, passthrough_views, spot, views
 from explorer.api import (
     Affine,
     Artefact,

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 from torch import nn
 
 from engines.detect.yolo_training import evaluate
-from engines.nn.coco_names import CATEGORY_IDS
-from engines.nn.detections import DetectionParams
+from engines.nn.detection.coco_names import CATEGORY_IDS
+from engines.nn.detection.detections import DetectionParams
 from engines.nn.loading import load_state
-from engines.nn.yolo import FACE_PREPROCESS, FaceYolo
-from engines.nn.yolo_boxes import v2_decode
-from engines.nn.yolo_views import Seen, found_in, views
+from engines.nn.one_stage.yolo import FACE_PREPROCESS, FaceYolo
+from engines.nn.one_stage.yolo_boxes import v2_decode
+from engines.nn.one_stage.yolo_views import Seen, found_in, views
 from explorer.api import (
     Artefact,
     Boxes,

@@ -33,23 +33,30 @@ from engines.motion.dance_views import (
     verdicts,
     warning_curve,
 )
-from engines.nn.dance_baselines import nearest_pose
-from engines.nn.dance_clips import DRIVES, Clip, Drive, drive, training_clip, training_figures
-from engines.nn.dance_faces import Faces, face_side, faces_of, with_face
-from engines.nn.dance_learning import HELD, Material, learnt, pixels
-from engines.nn.dance_network import Dancer
-from engines.nn.dance_training import RATE, signed
-from engines.nn.dancers import FRAMES
 from engines.nn.loading import load_state
-from engines.nn.pose_normalisation import (
+from engines.nn.motion.dance_baselines import nearest_pose
+from engines.nn.motion.dance_clips import (
+    DRIVES,
+    Clip,
+    Drive,
+    drive,
+    training_clip,
+    training_figures,
+)
+from engines.nn.motion.dance_faces import Faces, face_side, faces_of, with_face
+from engines.nn.motion.dance_learning import HELD, Material, learnt, pixels
+from engines.nn.motion.dance_network import Dancer
+from engines.nn.motion.dance_training import RATE, signed
+from engines.nn.motion.dancers import FRAMES
+from engines.nn.motion.pose_normalisation import (
     Floor,
     Normalised,
     floor_of,
     median_window,
     normalise,
 )
-from engines.nn.posenet import JOINTS
-from engines.nn.stick_figures import LIMBS, draw, draw_all, thickness
+from engines.nn.motion.posenet import JOINTS
+from engines.nn.motion.stick_figures import LIMBS, draw, draw_all, thickness
 from explorer.api import (
     Artefact,
     Checkpoint,

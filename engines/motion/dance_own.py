@@ -27,16 +27,16 @@ from engines.motion.dance_views import (
     warning_curve,
 )
 from engines.motion.dance_views import by_hand as hand_views
-from engines.nn.dance_baselines import nearest_pose
-from engines.nn.dance_clips import Clip, training_clip
-from engines.nn.dance_faces import Faces, face_side, faces_of
-from engines.nn.dance_learning import Material
-from engines.nn.dance_network import Dancer
-from engines.nn.footage import People, by_posenet, footage
 from engines.nn.loading import load_state
-from engines.nn.own_people import Cast, at_rate, brought, by_hand, cleaned, material, split
-from engines.nn.posenet import PoseNet
-from engines.nn.stick_figures import draw
+from engines.nn.motion.dance_baselines import nearest_pose
+from engines.nn.motion.dance_clips import Clip, training_clip
+from engines.nn.motion.dance_faces import Faces, face_side, faces_of
+from engines.nn.motion.dance_learning import Material
+from engines.nn.motion.dance_network import Dancer
+from engines.nn.motion.footage import People, by_posenet, footage
+from engines.nn.motion.own_people import Cast, at_rate, brought, by_hand, cleaned, material, split
+from engines.nn.motion.posenet import PoseNet
+from engines.nn.motion.stick_figures import draw
 from explorer.api import (
     Artefact,
     EndOfStep,

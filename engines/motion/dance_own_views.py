@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 
 from engines.motion.dance_views import Film, filled
-from engines.nn.bust import PAIRS, Bust
-from engines.nn.dance_baselines import mean_frame, nearest_pose
-from engines.nn.dance_faces import Faces
-from engines.nn.own_people import Brought, Cast
+from engines.nn.motion.bust import PAIRS, Bust
+from engines.nn.motion.dance_baselines import mean_frame, nearest_pose
+from engines.nn.motion.dance_faces import Faces
+from engines.nn.motion.own_people import Brought, Cast
+from engines.nn.motion.pose_normalisation import Floor, Normalised, measured
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pose_normalisation import Floor, Normalised, measured
 from explorer.api import Artefact, Curve
 
 TALLEST = 256  # rows that the film has at least, by whole factors

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from engines.motion.pix2pixhd import SCALE_NAMES, score_places
-from engines.nn.dance_baselines import baselines, nearest_pose, restlessness
-from engines.nn.dance_clips import Clip, training_clip
-from engines.nn.dance_faces import Faces
-from engines.nn.dance_learning import pixels
-from engines.nn.dance_training import Pairs, seen_by_critic, signed
+from engines.nn.motion.dance_baselines import baselines, nearest_pose, restlessness
+from engines.nn.motion.dance_clips import Clip, training_clip
+from engines.nn.motion.dance_faces import Faces
+from engines.nn.motion.dance_learning import pixels
+from engines.nn.motion.dance_training import Pairs, seen_by_critic, signed
+from engines.nn.motion.pose_normalisation import Floor, Normalised, measured
+from engines.nn.motion.posenet import JOINTS, SKELETON
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pix2pixhd import feature_matching
-from engines.nn.pose_normalisation import Floor, Normalised, measured
-from engines.nn.posenet import JOINTS, SKELETON
+from engines.nn.translation.pix2pixhd import feature_matching
 from explorer.api import Affine, Artefact, Curve, Field, Image, Keypoints, Matrix, Text
 
 Floats = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from engines.motion.people import people
 from engines.nn.loading import load_state
-from engines.nn.movenet import SIDE, STRIDE, Joints, MoveNet
-from engines.nn.posenet import JOINTS, SKELETON
-from engines.nn.tracking import SEEN
+from engines.nn.motion.movenet import SIDE, STRIDE, Joints, MoveNet
+from engines.nn.motion.posenet import JOINTS, SKELETON
+from engines.nn.motion.tracking import SEEN
 from explorer.api import (
     Affine,
     Artefact,

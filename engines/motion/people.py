@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from engines.nn.posenet import JOINTS, SKELETON
-from engines.nn.tracking import SEEN
+from engines.nn.motion.posenet import JOINTS, SKELETON
+from engines.nn.motion.tracking import SEEN
 from explorer.api import Artefact, Boxes, Keypoints, Scores
 
 

@@ -15,19 +15,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engines.nn.label2city import NAME as CITY_WEIGHTS
-from engines.nn.label2city import SIDE as CITY_SIDE
-from engines.nn.label2city import City, city_input, enhancer
+from engines.nn.detection.shapes import HELD_OUT, SIDE
 from engines.nn.loading import load_state
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pix2pixhd import (
+from engines.nn.translation.label2city import NAME as CITY_WEIGHTS
+from engines.nn.translation.label2city import SIDE as CITY_SIDE
+from engines.nn.translation.label2city import City, city_input, enhancer
+from engines.nn.translation.pix2pixhd import (
     GlobalGenerator,
     LocalEnhancer,
     ResidualBlock,
     feature_matching,
 )
-from engines.nn.pix2pixhd_training import BLOCKS, SCALES, Pair, train
-from engines.nn.shaded_shapes import (
+from engines.nn.translation.pix2pixhd_training import BLOCKS, SCALES, Pair, train
+from engines.nn.translation.shaded_shapes import (
     CLASSES,
     coloured,
     from_tanh,
@@ -36,7 +37,6 @@ from engines.nn.shaded_shapes import (
     render,
     to_tanh,
 )
-from engines.nn.shapes import HELD_OUT, SIDE
 from explorer.api import (
     Affine,
     Artefact,

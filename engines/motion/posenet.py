@@ -15,9 +15,9 @@ from torch import nn
 
 from engines.motion.people import people
 from engines.nn.loading import load_state
-from engines.nn.pose_decoding import Grids, grids, several, single
-from engines.nn.posenet import CHAIN, JOINTS, STRIDE, PoseNet
-from engines.nn.tracking import Crowd, followed
+from engines.nn.motion.pose_decoding import Grids, grids, several, single
+from engines.nn.motion.posenet import CHAIN, JOINTS, STRIDE, PoseNet
+from engines.nn.motion.tracking import Crowd, followed
 from explorer.api import (
     Affine,
     Artefact,

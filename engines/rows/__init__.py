@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-# Of every detector: `engines.nn.detections`.
+# Of every detector: `engines.nn.detection.detections`.
 DETECTION_GROUPS: dict[str, dict[str, Any]] = {
     "detections": {"kinds": ["Boxes"], "area": "centre", "title": "Detections"},
     "suppression": {"kinds": ["Boxes"], "area": "bottom", "title": "Suppression"},
     "origin": {"kinds": ["Boxes", "Text"], "area": "centre", "title": "Where it came from"},
 }
 
-# Of every engine that trains by `engines.nn.detector_training`.
+# Of every engine that trains by `engines.nn.detection.detector_training`.
 TRAINING_GROUPS: dict[str, dict[str, Any]] = {
     "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
     "held-out": {"kinds": ["Image", "Boxes"], "area": "bottom", "title": "Held-out scenes"},

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.nn.loading import load_state
-from engines.nn.stylizer import SMALLEST, Stylizer
+from engines.nn.style.stylizer import SMALLEST, Stylizer
 from engines.rows.painting import BRUSHWORK, MULTISTYLE26
 from engines.style import own_style
 from engines.style.learning import STYLES, WEIGHTS, LearningParams, last, still, train

@@ -8,7 +8,7 @@ from torch import nn
 
 from engines.nn.efficientnet import EfficientNetLite0
 from engines.nn.loading import load_state
-from engines.nn.taps import Tapped
+from engines.nn.style.taps import Tapped
 from engines.nn.vgg import VGG
 from engines.style.pooling import with_pools
 from explorer.api import Host

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.nn.taps import Tapped, convention, feed
+from engines.nn.style.taps import Tapped, convention, feed
 from engines.style.features import chosen
 from engines.style.grams import GramViews
 from engines.style.objective import Extract, Objective

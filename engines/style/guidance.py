@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.nn.gram import gram_matrix
+from engines.nn.style.gram import gram_matrix
 from explorer.api import Affine
 
 Dabs = Sequence[Sequence[float]]  # x, y, radius in pixels of the photo, and value in [0, 1]

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from engines.nn.loading import load_state
-from engines.nn.perceptual import PerceptualLoss
-from engines.nn.stylizer import Stylizer
-from engines.nn.taps import convention
+from engines.nn.style.perceptual import PerceptualLoss
+from engines.nn.style.stylizer import Stylizer
+from engines.nn.style.taps import convention
 from engines.nn.training_log import History
 from engines.style.features import FEATURES, chosen
 from engines.style.photos import Photos

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engines.nn.gram import per_position, relative, total_variation
-from engines.nn.taps import Taps
+from engines.nn.style.gram import per_position, relative, total_variation
+from engines.nn.style.taps import Taps
 from engines.style.guidance import Dabs, guided, painted
 from explorer.api import Affine
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engines.nn.loading import load_state
-from engines.nn.stylizer import Stylizer
+from engines.nn.style.stylizer import Stylizer
 from explorer.api import EngineError
 
 ENGINE = "fast-style"

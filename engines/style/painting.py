@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.nn.optical_flow import flow_back, moved_along
-from engines.nn.taps import Taps
+from engines.nn.style.optical_flow import flow_back, moved_along
+from engines.nn.style.taps import Taps
 from engines.style.canvas import Descent
 from engines.style.grams import GramViews
 from engines.style.objective import Aim, Objective

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.nn.taps import Taps
+from engines.nn.style.taps import Taps
 from engines.style.params import StyleParams
 from explorer.api import Affine, Image
 

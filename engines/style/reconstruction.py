@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.nn.gram import per_position, relative, total_variation
-from engines.nn.taps import Taps
+from engines.nn.style.gram import per_position, relative, total_variation
+from engines.nn.style.taps import Taps
 from engines.style.canvas import Descent
 from engines.style.objective import Evaluation, Extract, Objective, Weights
 from engines.style.params import StyleParams

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
-from engines.nn.taps import Taps
+from engines.nn.style.taps import Taps
 from engines.nn.vgg import VGG, initialise
 from engines.style.canvas import Descent
 from engines.style.gatys import Gatys

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics.pairwise import euclidean_distances
 
-from engines.nn.anchor_clustering import (
+from engines.nn.detection.anchor_clustering import (
     as_cells,
     best,
     by_area,
@@ -23,8 +23,8 @@ from engines.nn.anchor_clustering import (
     some,
     spread_start,
 )
-from engines.nn.anchor_views import anchors_artefacts
-from engines.nn.box_sizes import BoxSizes, read_sizes
+from engines.nn.detection.anchor_views import anchors_artefacts
+from engines.nn.detection.box_sizes import BoxSizes, read_sizes
 from explorer.api import Boxes, Curve, EngineError, Scatter, Text
 
 SIDE = st.floats(0.01, 1.0)

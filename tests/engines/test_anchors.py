@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.nn.anchors import AnchorGrid, PriorGrid, caffe_anchors, cell_anchors
-from engines.nn.boxes import area, to_centres
+from engines.nn.detection.anchors import AnchorGrid, PriorGrid, caffe_anchors, cell_anchors
+from engines.nn.detection.boxes import area, to_centres
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ops-references.npz")
 SIZES = [(32,), (64,), (128,), (256,), (512,)]

@@ -14,14 +14,14 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from engines.nn.average_precision import (
+from engines.nn.detection.average_precision import (
     AREAS,
     Found,
     Truths,
     average_precision,
     voc_average_precision,
 )
-from engines.nn.shapes import HELD_OUT, scene
+from engines.nn.detection.shapes import HELD_OUT, scene
 
 CLASSES = (0, 1, 2)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
-from engines.nn.boxes import (
+from engines.nn.detection.boxes import (
     area,
     clip,
     decode,

@@ -15,8 +15,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from engines.nn.coco import PointRule, annotations_of, evaluate_folder
-from engines.nn.shapes import CATEGORIES, HELD_OUT, NAMES, scene
+from engines.nn.detection.coco import PointRule, annotations_of, evaluate_folder
+from engines.nn.detection.shapes import CATEGORIES, HELD_OUT, NAMES, scene
 from explorer.api import Artefact, Boxes, EngineError, ImageInput, Text
 from explorer.cli import main
 from explorer.core.media import read_image

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
-from engines.nn.coco_masks import from_polygon, mask_of
+from engines.nn.detection.coco_masks import from_polygon, mask_of
 from explorer.coco_results import encoded_mask, runs
 
 

@@ -399,7 +399,7 @@ def present(row: Row, choice: object) -> bool:
 
 def test_training_knobs_act_in_training(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FINAL", "HELD"):  # scenes on which a detector is measured
-        monkeypatch.setattr(f"engines.nn.detector_training.{name}", 4)
+        monkeypatch.setattr(f"engines.nn.detection.detector_training.{name}", 4)
     wanted = [k for k in knobs.knobs(load(row).Params).values() if k.when == "training"]
     if not wanted:
         assert load(row).train is Engine.train or row.name != "fast-weights"

@@ -12,8 +12,8 @@ import torch
 
 from engines.motion.dance import dragged
 from engines.motion.dance_views import filled, light, usual_among, warning_curve
-from engines.nn.dance_baselines import nearest_pose
-from engines.nn.dance_clips import drive, training_clip
+from engines.nn.motion.dance_baselines import nearest_pose
+from engines.nn.motion.dance_clips import drive, training_clip
 from explorer import params as knobs
 from explorer.core.registry import load, table
 from explorer.core.session import Session
@@ -180,7 +180,7 @@ def opened(seed: int) -> Session:
 def test_training_shows_its_course_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.nn.dance_learning.HELD", 6)
+    monkeypatch.setattr("engines.nn.motion.dance_learning.HELD", 6)
     one = opened(3)
     made = trained(one, 3)
     losses = last(made, "training/loss")

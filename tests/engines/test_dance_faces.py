@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.motion.dance_views import Film, critic_views, face_views
-from engines.nn.dance_faces import (
+from engines.nn.motion.dance_faces import (
     FaceLesson,
     Faces,
     critic_terms,
@@ -20,12 +20,12 @@ from engines.nn.dance_faces import (
     faces_of,
     with_face,
 )
-from engines.nn.dance_learning import boxes_of, faced
-from engines.nn.dance_network import Dancer, face_discriminator, face_generator
-from engines.nn.dance_training import pairs_at, signed
-from engines.nn.dancers import TARGET, joints, motion, render
-from engines.nn.pix2pixhd import initialise
-from engines.nn.stick_figures import draw_all, seventeen
+from engines.nn.motion.dance_learning import boxes_of, faced
+from engines.nn.motion.dance_network import Dancer, face_discriminator, face_generator
+from engines.nn.motion.dance_training import pairs_at, signed
+from engines.nn.motion.dancers import TARGET, joints, motion, render
+from engines.nn.motion.stick_figures import draw_all, seventeen
+from engines.nn.translation.pix2pixhd import initialise
 from explorer.kinds import Field, Image, Matrix
 
 

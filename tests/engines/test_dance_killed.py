@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn import dance_clips
+from engines.nn.motion import dance_clips
 from explorer.core import checkpoint
 from explorer.core.registry import find, table
 from explorer.core.session import Session
@@ -24,7 +24,7 @@ TRAINED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from engines.nn import dance_clips, dance_learning
+from engines.nn.motion import dance_clips, dance_learning
 from explorer.core import training
 from explorer.core.registry import find, table
 from explorer.core.session import Session
@@ -71,8 +71,10 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("engines.nn.dance_learning.HELD", 2)
-    monkeypatch.setattr("engines.nn.dance_clips.TRAINING", (0,))  # one motion: quicker to draw
+    monkeypatch.setattr("engines.nn.motion.dance_learning.HELD", 2)
+    monkeypatch.setattr(
+        "engines.nn.motion.dance_clips.TRAINING", (0,)
+    )  # one motion: quicker to draw
     for known in (dance_clips.training_clip, dance_clips.training_figures):
         known.cache_clear()
         request.addfinalizer(known.cache_clear)

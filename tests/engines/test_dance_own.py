@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn import dance_learning
-from engines.nn import footage as reading
+from engines.nn.motion import dance_learning
+from engines.nn.motion import footage as reading
 from explorer import cli
 from explorer import params as knobs
 from explorer.core.clip_writer import ClipWriter

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from engines.nn.dance_clips import drive, training_clip
-from engines.nn.dance_learning import HELD, scores
-from engines.nn.dance_network import Dancer
-from engines.nn.dance_scores import driving_poses, face_quality, film_of, quality, unrest
-from engines.nn.dancers import TARGET, joints, motion, painted, render
+from engines.nn.motion.dance_clips import drive, training_clip
+from engines.nn.motion.dance_learning import HELD, scores
+from engines.nn.motion.dance_network import Dancer
+from engines.nn.motion.dance_scores import driving_poses, face_quality, film_of, quality, unrest
+from engines.nn.motion.dancers import TARGET, joints, motion, painted, render
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session

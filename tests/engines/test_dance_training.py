@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.nn.dance_baselines import baselines, mean_frame, nearest_pose, restlessness
-from engines.nn.dance_training import (
+from engines.nn.motion.dance_baselines import baselines, mean_frame, nearest_pose, restlessness
+from engines.nn.motion.dance_training import (
     GAP,
     Lesson,
     Pairs,
@@ -25,9 +25,9 @@ from engines.nn.dance_training import (
     starts_of,
     two_frames,
 )
-from engines.nn.dancers import TARGET, joints, motion, render
-from engines.nn.pix2pixhd import initialise
-from engines.nn.stick_figures import draw_all, seventeen
+from engines.nn.motion.dancers import TARGET, joints, motion, render
+from engines.nn.motion.stick_figures import draw_all, seventeen
+from engines.nn.translation.pix2pixhd import initialise
 
 
 def tiny() -> tuple[torch.nn.Module, torch.nn.Module]:

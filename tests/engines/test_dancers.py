@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engines.nn.dancers import (
+from engines.nn.motion.dancers import (
     ANGLES,
     HELD_OUT,
     JOINTS,

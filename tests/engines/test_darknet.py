@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.darknet import Darknet, Head, load_cfg, v1_grid
-from engines.nn.darknet_cfg import Section
-from engines.nn.darknet_weights import load_weights
-from engines.nn.reorg import Reorg, sources
-from engines.nn.yolo_boxes import v2_decode
+from engines.nn.one_stage.darknet import Darknet, Head, load_cfg, v1_grid
+from engines.nn.one_stage.darknet_cfg import Section
+from engines.nn.one_stage.darknet_weights import load_weights
+from engines.nn.one_stage.reorg import Reorg, sources
+from engines.nn.one_stage.yolo_boxes import v2_decode
 from explorer.api import EngineError
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -105,7 +105,7 @@ def convolution(filters: int, size: int) -> str:
 def sections(text: str) -> list[Section]:
     from tempfile import TemporaryDirectory
 
-    from engines.nn.darknet_cfg import read_cfg
+    from engines.nn.one_stage.darknet_cfg import read_cfg
 
     with TemporaryDirectory() as folder:
         return read_cfg(written(Path(folder), text))

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.detections import Candidates, DetectionParams, artefacts, chosen, kept, thinned
+from engines.nn.detection.detections import (
+    Candidates,
+    DetectionParams,
+    artefacts,
+    chosen,
+    kept,
+    thinned,
+)
 from explorer.kinds import Boxes, Text
 
 # Two cats one pixel apart, a dog over them, a far cat, and one below any score.

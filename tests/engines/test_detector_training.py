@@ -15,9 +15,15 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engines.nn import detector_training
-from engines.nn.detector_training import Detected, TrainingParams, measure, schedule, train
-from engines.nn.shapes import HELD_OUT, NAMES, batch, scene
+from engines.nn.detection import detector_training
+from engines.nn.detection.detector_training import (
+    Detected,
+    TrainingParams,
+    measure,
+    schedule,
+    train,
+)
+from engines.nn.detection.shapes import HELD_OUT, NAMES, batch, scene
 from engines.rows import TRAINING_GROUPS
 from explorer.api import Artefact, Boxes, Checkpoint, Curve, Engine, Image, Inputs, Training
 from explorer.core.registry import parse

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from engines.nn.boxes import clip, iou
-from engines.nn.detections import Candidates, DetectionParams, artefacts
+from engines.nn.detection.boxes import clip, iou
+from engines.nn.detection.detections import Candidates, DetectionParams, artefacts
 from explorer.core.media import image_from_array, read_input, sample_inputs
 from explorer.core.registry import table
 from explorer.core.session import Session

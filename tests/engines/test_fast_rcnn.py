@@ -13,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engines.nn import detector_training
-from engines.nn.boxes import iou
-from engines.nn.coco import annotations_of
-from engines.nn.detector_training import measure
-from engines.nn.fast_rcnn import draw, official, small_fast, without_proposals
-from engines.nn.fast_rcnn_training import Proposer, detector
-from engines.nn.matching import Sampler
-from engines.nn.rcnn import RCNN, Framing, frame, resnet50_fpn
-from engines.nn.shapes import HELD_OUT, NAMES, scene
+from engines.nn.detection import detector_training
+from engines.nn.detection.boxes import iou
+from engines.nn.detection.coco import annotations_of
+from engines.nn.detection.detector_training import measure
+from engines.nn.detection.matching import Sampler
+from engines.nn.detection.shapes import HELD_OUT, NAMES, scene
+from engines.nn.two_stage.fast_rcnn import draw, official, small_fast, without_proposals
+from engines.nn.two_stage.fast_rcnn_training import Proposer, detector
+from engines.nn.two_stage.rcnn import RCNN, Framing, frame, resnet50_fpn
 from explorer.core.media import sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table

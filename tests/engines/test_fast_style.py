@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.nn.stylizer import ConditionalNorm, Stylizer
+from engines.nn.style.stylizer import ConditionalNorm, Stylizer
 from engines.rows.painting import MULTISTYLE26
 from engines.style.fast import scaled
 from engines.style.learning import STYLES

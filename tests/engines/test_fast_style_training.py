@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from engines.nn.efficientnet import EfficientNetLite0
-from engines.nn.perceptual import PerceptualLoss
-from engines.nn.stylizer import Stylizer
-from engines.nn.taps import Tapped, convention
+from engines.nn.style.perceptual import PerceptualLoss
+from engines.nn.style.stylizer import Stylizer
+from engines.nn.style.taps import Tapped, convention
 from engines.nn.vgg import VGG
 from engines.style import own_style
 from engines.style.fast import WITH_LEARNT, scaled, to_pixels

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from engines.nn import rcnn, rcnn_stages
-from engines.nn.boxes import area, iou, to_centres
-from engines.nn.matching import IGNORED, NEGATIVE, Matcher
-from engines.nn.rcnn_stages import Look, look
-from engines.nn.rpn import ProposalRule, propose, reshaped
-from engines.nn.rpn_views import STATES, cell_anchors_at, levels_of
-from engines.nn.shapes import HELD_OUT, scene
+from engines.nn.detection.boxes import area, iou, to_centres
+from engines.nn.detection.matching import IGNORED, NEGATIVE, Matcher
+from engines.nn.detection.shapes import HELD_OUT, scene
+from engines.nn.two_stage import rcnn, rcnn_stages
+from engines.nn.two_stage.rcnn_stages import Look, look
+from engines.nn.two_stage.rpn import ProposalRule, propose, reshaped
+from engines.nn.two_stage.rpn_views import STATES, cell_anchors_at, levels_of
 from explorer.api import Artefact, EngineError, ImageInput
 from explorer.core.media import read_input
 from explorer.core.registry import table

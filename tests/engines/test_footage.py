@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn import footage as module
-from engines.nn.dancers import TARGET, joints, motion
-from engines.nn.footage import by_posenet, filed, footage, parts, working_size
 from engines.nn.loading import load_state
-from engines.nn.posenet import PoseNet
-from engines.nn.stick_figures import seventeen
+from engines.nn.motion import footage as module
+from engines.nn.motion.dancers import TARGET, joints, motion
+from engines.nn.motion.footage import by_posenet, filed, footage, parts, working_size
+from engines.nn.motion.posenet import PoseNet
+from engines.nn.motion.stick_figures import seventeen
 from explorer.core.clip_writer import ClipWriter
 from explorer.core.media import MediaError, assets, open_clip, read_input
 from explorer.core.registry import table

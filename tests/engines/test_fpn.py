@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nn.fpn import FeaturePyramid
+from engines.nn.two_stage.fpn import FeaturePyramid
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ops-pyramid.npz")
 WIDTHS = (6, 10, 14)

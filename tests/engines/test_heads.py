@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.keypoint_head import locate
-from engines.nn.mask_head import paste_all
-from engines.nn.rcnn import Kind, frame, small
-from engines.nn.roi_heads import DetectionRule
-from engines.nn.rpn import ProposalRule
+from engines.nn.two_stage.keypoint_head import locate
+from engines.nn.two_stage.mask_head import paste_all
+from engines.nn.two_stage.rcnn import Kind, frame, small
+from engines.nn.two_stage.roi_heads import DetectionRule
+from engines.nn.two_stage.rpn import ProposalRule
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ops-heads.npz")
 BOXES = torch.from_numpy(GOLDEN["boxes"])

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from engines.nn.average_precision import THRESHOLDS, Found, Gathered, Truths
-from engines.nn.keypoint_similarity import (
+from engines.nn.detection.average_precision import THRESHOLDS, Found, Gathered, Truths
+from engines.nn.detection.keypoint_similarity import (
     COCO_SIGMAS,
     MOST,
     POINT_AREAS,

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.nn import keypoint_views, mask_views
-from engines.nn.keypoint_head import locate
-from engines.nn.mask_head import MaskOutput, paste
-from engines.nn.rcnn import small
-from engines.nn.roi import roi_align
+from engines.nn.two_stage import keypoint_views, mask_views
+from engines.nn.two_stage.keypoint_head import locate
+from engines.nn.two_stage.mask_head import MaskOutput, paste
+from engines.nn.two_stage.rcnn import small
+from engines.nn.two_stage.roi import roi_align
 from explorer.api import Affine, Artefact, Masks, Scores
 
 HEIGHT, WIDTH = 120, 140

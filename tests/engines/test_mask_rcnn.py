@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from engines.detect.roi_choice import PoolingParams, neighbours
-from engines.nn.average_precision import box_iou
-from engines.nn.coco import annotations_of
-from engines.nn.roi import align_points, roi_align
-from engines.nn.shapes import HELD_OUT, NAMES, SQUARE, scene
+from engines.nn.detection.average_precision import box_iou
+from engines.nn.detection.coco import annotations_of
+from engines.nn.detection.shapes import HELD_OUT, NAMES, SQUARE, scene
+from engines.nn.two_stage.roi import align_points, roi_align
 from explorer.core.registry import table
 from explorer.core.session import Session
 from explorer.engine import EngineError, ImageInput
@@ -159,7 +159,7 @@ def test_no_detection_is_an_empty_result_that_says_so(either: Session) -> None:
 def test_weights_of_another_class_count_are_refused_by_name(
     masks: Session, keypoints: Session
 ) -> None:
-    from engines.nn.rcnn import load
+    from engines.nn.two_stage.rcnn import load
 
     with pytest.raises(EngineError, match=r"roi_heads\.mask_head.* is missing"):
         load(masks.engine.network, keypoints.network.state_dict(), "shapes-keypoint-rcnn")

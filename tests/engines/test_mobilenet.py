@@ -11,13 +11,13 @@ import torch
 from golden import mobilenet as golden
 from torch import nn
 
-from engines.nn import rcnn
-from engines.nn.detections import DetectionParams, kept
-from engines.nn.prior_detections import candidates, scored
-from engines.nn.rcnn_backbone import numbers
-from engines.nn.roi_heads import DetectionRule
-from engines.nn.ssd import SSD
-from engines.nn.ssdlite import ssdlite320
+from engines.nn.detection.detections import DetectionParams, kept
+from engines.nn.one_stage.prior_detections import candidates, scored
+from engines.nn.one_stage.ssd import SSD
+from engines.nn.one_stage.ssdlite import ssdlite320
+from engines.nn.two_stage import rcnn
+from engines.nn.two_stage.rcnn_backbone import numbers
+from engines.nn.two_stage.roi_heads import DetectionRule
 
 PARAMETERS = {"ssdlite320": 3_440_060, "fpn": 19_386_354, "320_fpn": 19_386_354}  # published
 TWO_STAGES = ("fpn", "320_fpn")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from golden import mobilenet as golden
 
-from engines.nn import rcnn
-from engines.nn.prior_detections import EvaluationRule
-from engines.nn.ssdlite import ssdlite320
+from engines.nn.one_stage.prior_detections import EvaluationRule
+from engines.nn.one_stage.ssdlite import ssdlite320
+from engines.nn.two_stage import rcnn
 from explorer.core.media import image_from_array
 from explorer.core.registry import table
 from explorer.core.session import Session

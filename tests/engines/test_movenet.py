@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engines.motion.movenet import around, cropped
-from engines.nn.movenet import CELLS, MoveNet
-from engines.nn.posenet import JOINTS
+from engines.nn.motion.movenet import CELLS, MoveNet
+from engines.nn.motion.posenet import JOINTS
 from explorer.core.media import open_clip, read_input
 from explorer.core.paths import assets
 from explorer.core.registry import table

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from engines.detect.nanodet import framing
-from engines.nn.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
+from engines.nn.one_stage.nanodet import BINS, STRIDES, Cells, NanoDet, boxes_of, centres
 from explorer.core.media import read_input
 from explorer.core.paths import assets
 from explorer.core.registry import table

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.nn.boxes import iou
-from engines.nn.nms import batched_nms, nms, suppress
+from engines.nn.detection.boxes import iou
+from engines.nn.detection.nms import batched_nms, nms, suppress
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "ops-nms.npz")
 KEYS = [key for key in GOLDEN.files if "-nms-" in key or "-batched-" in key]

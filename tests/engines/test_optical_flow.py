@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from engines.nn.optical_flow import flow_back, moved_along
+from engines.nn.style.optical_flow import flow_back, moved_along
 from explorer.core.media import open_clip
 from explorer.core.paths import assets
 

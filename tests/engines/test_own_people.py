@@ -11,13 +11,13 @@ import torch
 
 from engines.motion.dance_own_views import Piece, Quality, measured_by, side_by_side
 from engines.motion.dance_views import Film
-from engines.nn.bust import PAIRS, Bust, bust_of, seated, seen_by
-from engines.nn.dance_baselines import mean_frame
-from engines.nn.dance_faces import Faces
-from engines.nn.dance_training import GAP
-from engines.nn.dancers import LENDER, TARGET, joints, motion
-from engines.nn.footage import Footage
-from engines.nn.own_people import (
+from engines.nn.motion.bust import PAIRS, Bust, bust_of, seated, seen_by
+from engines.nn.motion.dance_baselines import mean_frame
+from engines.nn.motion.dance_faces import Faces
+from engines.nn.motion.dance_training import GAP
+from engines.nn.motion.dancers import LENDER, TARGET, joints, motion
+from engines.nn.motion.footage import Footage
+from engines.nn.motion.own_people import (
     LEAST,
     Cast,
     at_rate,
@@ -27,8 +27,8 @@ from engines.nn.own_people import (
     material,
     split,
 )
+from engines.nn.motion.stick_figures import draw, seventeen
 from engines.nn.picture_scores import psnr
-from engines.nn.stick_figures import draw, seventeen
 from explorer.engine import EngineError
 
 Array = np.ndarray[Any, Any]

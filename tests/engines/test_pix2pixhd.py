@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from engines.nn.pix2pixhd import (
+from engines.nn.translation.pix2pixhd import (
     GlobalGenerator,
     LocalEnhancer,
     MultiscaleDiscriminator,

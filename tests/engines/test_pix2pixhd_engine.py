@@ -17,17 +17,26 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from engines.motion.pix2pixhd import Pix2PixHDParams, dabbed, score_places, without
-from engines.nn import pix2pixhd_training
-from engines.nn.label2city import City, city_input, enhancer
+from engines.nn.detection.shapes import HELD_OUT, scene
 from engines.nn.picture_scores import psnr, ssim
-from engines.nn.pix2pixhd import (
+from engines.nn.translation import pix2pixhd_training
+from engines.nn.translation.label2city import City, city_input, enhancer
+from engines.nn.translation.pix2pixhd import (
     GlobalGenerator,
     LocalEnhancer,
     MultiscaleDiscriminator,
     initialise,
 )
-from engines.nn.pix2pixhd_training import FINAL, Pair, baselines, measure, schedule, train, update
-from engines.nn.shaded_shapes import (
+from engines.nn.translation.pix2pixhd_training import (
+    FINAL,
+    Pair,
+    baselines,
+    measure,
+    schedule,
+    train,
+    update,
+)
+from engines.nn.translation.shaded_shapes import (
     ALBEDO,
     CLASSES,
     batch,
@@ -38,7 +47,6 @@ from engines.nn.shaded_shapes import (
     render,
     to_tanh,
 )
-from engines.nn.shapes import HELD_OUT, scene
 from explorer.api import Checkpoint, EngineError, Image, WeightsMissing
 from explorer.core.paths import assets
 from explorer.core.registry import table

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from engines.nn.dancers import LENDER, SOURCE, TARGET, TRAINING, joints, motion
-from engines.nn.pose_normalisation import (
+from engines.nn.motion.dancers import LENDER, SOURCE, TARGET, TRAINING, joints, motion
+from engines.nn.motion.pose_normalisation import (
     ANKLES,
     FAR_FRACTION,
     Floor,
@@ -19,7 +19,7 @@ from engines.nn.pose_normalisation import (
     normalise,
     one_person,
 )
-from engines.nn.stick_figures import THIRTEEN, seventeen
+from engines.nn.motion.stick_figures import THIRTEEN, seventeen
 
 
 def clip(seed: int = 0, frames: int = 120, side: int = 64) -> np.ndarray:

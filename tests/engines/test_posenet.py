@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.pose_decoding import Grids, several, single
-from engines.nn.posenet import CHAIN, JOINTS, STRIDE, PoseNet
-from engines.nn.tracking import PATIENCE, Crowd, followed, similarity
+from engines.nn.motion.pose_decoding import Grids, several, single
+from engines.nn.motion.posenet import CHAIN, JOINTS, STRIDE, PoseNet
+from engines.nn.motion.tracking import PATIENCE, Crowd, followed, similarity
 from explorer.core.media import read_input
 from explorer.core.paths import assets
 from explorer.core.registry import table

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn import rcnn
-from engines.nn.keypoint_head import locate
-from engines.nn.mask_head import paste_all
-from engines.nn.roi_heads import DetectionRule
-from engines.nn.rpn import ProposalRule
+from engines.nn.two_stage import rcnn
+from engines.nn.two_stage.keypoint_head import locate
+from engines.nn.two_stage.mask_head import paste_all
+from engines.nn.two_stage.roi_heads import DetectionRule
+from engines.nn.two_stage.rpn import ProposalRule
 
 PARAMETERS = {  # published
     "faster": 41_755_286,

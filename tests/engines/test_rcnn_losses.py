@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engines.nn.boxes import iou
-from engines.nn.matching import IGNORED, NEGATIVE, Matcher, Sampler
-from engines.nn.rcnn_losses import (
+from engines.nn.detection.boxes import iou
+from engines.nn.detection.matching import IGNORED, NEGATIVE, Matcher, Sampler
+from engines.nn.two_stage.rcnn_losses import (
     ANCHOR_MATCH,
     Truth,
     box_losses,
@@ -25,8 +25,8 @@ from engines.nn.rcnn_losses import (
     mask_targets,
     rpn_losses,
 )
-from engines.nn.roi_heads import BoxOutput
-from engines.nn.rpn import RpnOutput
+from engines.nn.two_stage.roi_heads import BoxOutput
+from engines.nn.two_stage.rpn import RpnOutput
 
 FILE = Path(__file__).parents[1] / "golden" / "rcnn_losses.npz"
 CELLS = 14  # of the maps of masks and keypoints in it

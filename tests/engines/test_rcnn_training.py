@@ -14,14 +14,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from engines.nn import detector_training
-from engines.nn.detector_training import TrainingParams, measure
-from engines.nn.keypoint_head import locate
-from engines.nn.mask_head import paste_all
-from engines.nn.rcnn import RCNN, Kind, normalise, small
-from engines.nn.rcnn_losses import SMALL_RULE, losses
-from engines.nn.rcnn_training import detector, train_small, truths
-from engines.nn.shapes import HELD_OUT, SQUARE, batch, scene, stacked
+from engines.nn.detection import detector_training
+from engines.nn.detection.detector_training import TrainingParams, measure
+from engines.nn.detection.shapes import HELD_OUT, SQUARE, batch, scene, stacked
+from engines.nn.two_stage.keypoint_head import locate
+from engines.nn.two_stage.mask_head import paste_all
+from engines.nn.two_stage.rcnn import RCNN, Kind, normalise, small
+from engines.nn.two_stage.rcnn_losses import SMALL_RULE, losses
+from engines.nn.two_stage.rcnn_training import detector, train_small, truths
 from engines.rows.rcnn import SHAPES
 from explorer.api import Checkpoint
 from explorer.core.paths import assets

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from engines.nn import roi
-from engines.nn.roi import (
+from engines.nn.two_stage import roi
+from engines.nn.two_stage.roi import (
     MultiScaleRoIAlign,
     align_points,
     batch_rois,

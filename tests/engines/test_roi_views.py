@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.roi_views import ALIGN, POOL, compare
+from engines.nn.two_stage.roi_views import ALIGN, POOL, compare
 from explorer.api import Affine, Artefact, Boxes, Image, Matrix
 
 RAMP = (8 * torch.arange(8.0)[:, None] + torch.arange(8.0))[None]

@@ -10,10 +10,11 @@ from scipy import ndimage
 from skimage import color, measure
 from skimage.segmentation import felzenszwalb as oracle
 
-from engines.nn.average_precision import box_iou
-from engines.nn.fast_rcnn_training import regions_of
-from engines.nn.segmentation_start import felzenszwalb, gaussian
-from engines.nn.selective_search import (
+from engines.nn.detection.average_precision import box_iou
+from engines.nn.detection.shapes import HELD_OUT, scene
+from engines.nn.two_stage.fast_rcnn_training import regions_of
+from engines.nn.two_stage.segmentation_start import felzenszwalb, gaussian
+from engines.nn.two_stage.selective_search import (
     Region,
     converted,
     gradients,
@@ -21,7 +22,6 @@ from engines.nn.selective_search import (
     search,
     similarity,
 )
-from engines.nn.shapes import HELD_OUT, scene
 
 
 def picture(seed: int, *, hard: bool = True) -> np.ndarray:

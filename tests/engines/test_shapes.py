@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask as rle
 from scipy import ndimage
 
-from engines.nn.shapes import HELD_OUT, NAMES, SQUARE, Scene, batch, scene
+from engines.nn.detection.shapes import HELD_OUT, NAMES, SQUARE, Scene, batch, scene
 from explorer.core.paths import assets
 
 # Made with NumPy 1.24.2 and with 2.4.6.

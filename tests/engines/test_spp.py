@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.nn.spp import SpatialPyramidPooling, SppDigits, bins, pyramid, spans
+from engines.nn.two_stage.spp import SpatialPyramidPooling, SppDigits, bins, pyramid, spans
 from explorer.api import EngineError
 
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from engines.nn.spp import SppDigits, pyramid
-from engines.nn.spp_training import TRIED, accuracy, enlarged, parts
+from engines.nn.two_stage.spp import SppDigits, pyramid
+from engines.nn.two_stage.spp_training import TRIED, accuracy, enlarged, parts
 from explorer.core.media import sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table

@@ -11,12 +11,12 @@ import pytest
 import torch
 from golden import ssd as golden
 
-from engines.nn.anchors import PriorGrid
-from engines.nn.detections import DetectionParams, kept
-from engines.nn.prior_detections import candidates, scored
-from engines.nn.priors import Priors
-from engines.nn.ssd import SSD, L2Norm, SsdOutput, small, ssd300
-from engines.nn.ssd_loss import objective
+from engines.nn.detection.anchors import PriorGrid
+from engines.nn.detection.detections import DetectionParams, kept
+from engines.nn.one_stage.prior_detections import candidates, scored
+from engines.nn.one_stage.priors import Priors
+from engines.nn.one_stage.ssd import SSD, L2Norm, SsdOutput, small, ssd300
+from engines.nn.one_stage.ssd_loss import objective
 from explorer.api import Affine, prepare
 
 

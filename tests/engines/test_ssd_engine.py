@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engines.detect.ssd_training import Lesson
-from engines.nn.detector_training import measure
+from engines.nn.detection.detector_training import measure
 from engines.nn.loading import load_state
-from engines.nn.ssd import small
+from engines.nn.one_stage.ssd import small
 from explorer.core.media import image_from_array, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table

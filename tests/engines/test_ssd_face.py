@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from engines.nn.boxes import decode, iou
-from engines.nn.priors import WEIGHTS
+from engines.nn.detection.boxes import decode, iou
+from engines.nn.one_stage.priors import WEIGHTS
+from engines.nn.one_stage.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
 from engines.nn.readers import QUANTISED, eight_bits
-from engines.nn.ssd_mobilenet import GRIDS, PER_CELL, PREPROCESS, SIDE, SsdMobileNet
 from explorer.api import prepare
 from explorer.core.media import image_from_array, read_image, sample_inputs
 from explorer.core.paths import assets

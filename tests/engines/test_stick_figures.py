@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.nn.dancers import LENDER, TARGET, Person, joints, motion
-from engines.nn.stick_figures import (
+from engines.nn.motion.dancers import LENDER, TARGET, Person, joints, motion
+from engines.nn.motion.stick_figures import (
     DISC,
     JOINT_COLOURS,
     LIMB_COLOURS,

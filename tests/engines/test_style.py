@@ -13,7 +13,7 @@ from stylising import LAYERS, an_objective, descend, features, pixels, seeded, t
 from torch import Tensor, nn
 
 from engines.nn.efficientnet import EfficientNetLite0
-from engines.nn.gram import (
+from engines.nn.style.gram import (
     content_energy,
     gram_matrix,
     grams_per_position,
@@ -23,7 +23,7 @@ from engines.nn.gram import (
     style_gradient,
     total_variation,
 )
-from engines.nn.taps import Tapped, Taps, extract, feed, taps
+from engines.nn.style.taps import Tapped, Taps, extract, feed, taps
 from engines.nn.vgg import CONVENTIONS, VGG, initialise
 from engines.style.canvas import Descent
 from engines.style.objective import Objective

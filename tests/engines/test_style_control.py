@@ -25,8 +25,8 @@ from stylising import (
 )  # fmt: skip
 from torch import nn
 
-from engines.nn.gram import per_position, relative
-from engines.nn.taps import Taps
+from engines.nn.style.gram import per_position, relative
+from engines.nn.style.taps import Taps
 from engines.nn.vgg import VGG
 from engines.style.canvas import Descent
 from engines.style.guidance import guided, painted

@@ -21,7 +21,7 @@ from stylising import (
     pixels,
 )  # fmt: skip
 
-from engines.nn.taps import feed
+from engines.nn.style.taps import feed
 from engines.nn.vgg import CONVENTIONS
 from engines.style.painting import Before, carried, start
 from engines.style.params import StyleParams

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from engines.nn.tree_softmax import TreeSoftmax, subset_probability, top_prediction
-from engines.nn.wordtree import WordTree, parse_tree, read_tree
+from engines.nn.one_stage.tree_softmax import TreeSoftmax, subset_probability, top_prediction
+from engines.nn.one_stage.wordtree import WordTree, parse_tree, read_tree
 from explorer.api import EngineError
 from explorer.core.paths import assets
 

@@ -16,9 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from engines.detect.yolo_training import V1Training, V2Training
-from engines.nn.detector_training import measure
-from engines.nn.readers import eight_bits
-from engines.nn.yolo import (
+from engines.nn.detection.detector_training import measure
+from engines.nn.one_stage.yolo import (
     SHAPE_ANCHORS,
     Darknet19,
     FaceYolo,
@@ -26,7 +25,8 @@ from engines.nn.yolo import (
     YoloV1,
     YoloV2,
 )
-from engines.nn.yolo_boxes import v2_decode
+from engines.nn.one_stage.yolo_boxes import v2_decode
+from engines.nn.readers import eight_bits
 from explorer.api import (
     Artefact,
     Boxes,

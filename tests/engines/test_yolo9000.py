@@ -15,17 +15,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engines.nn import detector_training
-from engines.nn.coloured_shapes import COLOURS, LEAVES, coloured, shapes_tree, single
-from engines.nn.detector_training import measure
-from engines.nn.shapes import HELD_OUT, scene, stacked
-from engines.nn.tree_views import label_gradient, shown_nodes
-from engines.nn.wordtree import parse_tree
-from engines.nn.yolo9000 import published, small
-from engines.nn.yolo9000_files import own_yolo9000
-from engines.nn.yolo9000_params import SMALL
-from engines.nn.yolo9000_training import JointTraining, accuracies
-from engines.nn.yolo_boxes import v2_cells
+from engines.nn.detection import detector_training
+from engines.nn.detection.detector_training import measure
+from engines.nn.detection.shapes import HELD_OUT, scene, stacked
+from engines.nn.one_stage.coloured_shapes import COLOURS, LEAVES, coloured, shapes_tree, single
+from engines.nn.one_stage.tree_views import label_gradient, shown_nodes
+from engines.nn.one_stage.wordtree import parse_tree
+from engines.nn.one_stage.yolo9000 import published, small
+from engines.nn.one_stage.yolo9000_files import own_yolo9000
+from engines.nn.one_stage.yolo9000_params import SMALL
+from engines.nn.one_stage.yolo9000_training import JointTraining, accuracies
+from engines.nn.one_stage.yolo_boxes import v2_cells
 from explorer.api import Artefact, Boxes, EngineError, FeatureMaps, Graph, ImageInput, Scores
 from explorer.core.media import read_input, sample_inputs
 from explorer.core.paths import assets

@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.nn.yolo_boxes import v1_boxes, v1_decode, v1_encode, v2_boxes, v2_cells, v2_decode
-from engines.nn.yolo_loss import V1_TERMS, V2_TERMS, v1_assign, v1_loss, v2_loss
+from engines.nn.one_stage.yolo_boxes import (
+    v1_boxes,
+    v1_decode,
+    v1_encode,
+    v2_boxes,
+    v2_cells,
+    v2_decode,
+)
+from engines.nn.one_stage.yolo_loss import V1_TERMS, V2_TERMS, v1_assign, v1_loss, v2_loss
 
 SIDE = (64, 64)
 

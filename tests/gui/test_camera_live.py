@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QLabel
 
-from engines.nn.shapes import HELD_OUT, scene
+from engines.nn.detection.shapes import HELD_OUT, scene
 from explorer.core.cameras import Camera
 from explorer.core.media import image_from_array, read_image
 from explorer.core.paths import assets

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from engines.nn.ssd_loss import UNMATCHED, match, mine, objective
+from engines.nn.one_stage.ssd_loss import UNMATCHED, match, mine, objective
 
 # Eight squares of side 10 in a row, 10 apart; the last two are moved and enlarged.
 PRIORS = torch.tensor(

@@ -1,0 +1,1 @@
+"""What all detectors share: boxes, suppression, matching, scenes, scores, COCO's files."""

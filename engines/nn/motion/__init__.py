@@ -1,0 +1,1 @@
+"""Poses, and what makes one person dance as another."""

@@ -1,0 +1,1 @@
+"""Gram matrices, features to compare, the network of many styles, optical flow."""

@@ -1,0 +1,1 @@
+"""pix2pixHD: pictures from maps of labels."""

@@ -1,0 +1,1 @@
+"""Parts of the R-CNN line: proposals, regions, pyramids and their heads."""
