@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from engines.detect.ssd_training import Lesson
-from engines.detect.yolo_v1 import truth_of
-from engines.nn.detection.boxes import area, clip, iou, moved
+from engines.nn.detection.annotated import Annotated, annotated
+from engines.nn.detection.boxes import iou, moved
 from engines.nn.detection.coco import evaluate_folder
 from engines.nn.detection.coco_names import COCO_91
 from engines.nn.detection.detections import Candidates, DetectionParams, kept
@@ -105,15 +105,13 @@ class SsdParams(TrainingParams, DetectionParams):
 class Said:
     """What `again` needs: the heads' output (1, P, K), (1, P, 4), and what it says as boxes.
 
-    ``truth`` are boxes (T, 4) in input pixels, cut at the edges of the picture, and labels (T,) of
-    an annotation file, if given; ``empty`` of its boxes have no area in the picture.
+    ``truth`` is what an annotation file says of the picture, None without one.
     """
 
     logits: Tensor
     offsets: Tensor
     found: Scored
-    truth: tuple[Tensor, Tensor] | None = None
-    empty: int = 0
+    truth: Annotated | None = None
 
 
 class Ssd(Engine[SsdParams]):
@@ -144,7 +142,7 @@ class Ssd(Engine[SsdParams]):
         said, output = self._passed(photo)
         annotations: FileInput | None = inputs.get("annotations")
         if annotations is not None:
-            said = self._annotated(said, annotations.path, photo)
+            said = replace(said, truth=annotated(annotations.path, photo, self._names))
         yield from self.again(said, params)
         if output.before is not None and self.network.scale is not None:
             yield from normalisation_views(
@@ -162,15 +160,6 @@ class Ssd(Engine[SsdParams]):
             self.network.priors, affine, photo.pixels.shape[:2], self._names,
         )  # fmt: skip
         return Said(output.logits, output.offsets, found), output
-
-    def _annotated(self, said: Said, path: Path, photo: ImageInput) -> Said:
-        truth = truth_of(path, photo.name, self._names)
-        if truth is None:
-            return said
-        boxes = clip(truth[0], *photo.pixels.shape[:2])
-        whole = area(boxes) > 0
-        left = boxes[whole], truth[1][whole]
-        return replace(said, truth=left, empty=int((~whole).sum()))
 
     def again(self, said: Said, params: SsdParams) -> Iterator[Artefact]:
         """Everything that follows from the heads' output."""
@@ -206,11 +195,9 @@ class Ssd(Engine[SsdParams]):
             label = found.scores[best].argmax()
             return boxes, label[None], f"truth: the box drawn, as {found.names[int(label)]}"
         if said.truth is not None:
-            boxes, labels = (part.to(said.logits.device) for part in said.truth)
-            words = f"truth: {len(boxes)} annotated objects"
-            if said.empty:
-                words += f"; {said.empty} without area in the picture left out"
-            return boxes, labels, words
+            boxes, labels = said.truth.boxes, said.truth.labels
+            device = said.logits.device
+            return boxes.to(device), labels.to(device), f"truth: {said.truth.words}"
         left = kept(offered, params, most=self.network.testing.kept)
         words = f"truth: the {len(left)} detections; draw a box to set another"
         return left.boxes, left.labels, words

@@ -6,7 +6,7 @@ generated shapes, the paper's network, and a person's own Darknet files.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.detect.yolo_training import V1Training, YoloTrainingParams, evaluate, learn
-from engines.nn.detection.coco_annotations import read_annotations
+from engines.nn.detection.annotated import Annotated, annotated
 from engines.nn.detection.coco_names import CATEGORY_IDS
 from engines.nn.detection.detections import DetectionParams
 from engines.nn.detection.shapes import NAMES
@@ -90,38 +90,17 @@ class YoloV1Params(YoloTrainingParams, DetectionParams):
     )
 
 
-def truth_of(path: Path, name: str, names: Sequence[str]) -> tuple[Tensor, Tensor] | None:
-    """The boxes (G, 4) and labels (G,) that a file has of the picture ``name``; None of another.
-
-    Classes that the network does not know and crowds are left out.
-
-    Raises:
-        EngineError: it is no annotation file, or something in it is wrong.
-    """
-    annotations = read_annotations(path)
-    for picture in annotations.pictures:
-        if Path(picture.file).name == Path(name).name:
-            rows = [
-                (o.box, names.index(annotations.categories[o.category]))
-                for o in picture.objects
-                if not o.crowd and annotations.categories[o.category] in names
-            ]
-            boxes = torch.tensor([box for box, _ in rows]).reshape(-1, 4)
-            return boxes, torch.tensor([label for _, label in rows], dtype=torch.long)
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What `again` needs: the grid (1, 5 B + C, h, w), what it says, the input's height, width.
 
-    ``truth`` are annotated boxes (G, 4) in input pixels with labels (G,), None without a file.
+    ``truth`` is what an annotation file says of the picture, None without one.
     """
 
     grid: Tensor
     seen: Seen
     side: tuple[int, int]
-    truth: tuple[Tensor, Tensor] | None = None
+    truth: Annotated | None = None
 
 
 class YoloV1Engine(Engine[YoloV1Params]):
@@ -172,7 +151,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
         said = self._said(photo, params)
         annotations: FileInput | None = inputs.get("annotations")
         if annotations is not None:
-            said = replace(said, truth=truth_of(annotations.path, photo.name, self._names))
+            said = replace(said, truth=annotated(annotations.path, photo, self._names))
         yield from self.again(said, params)
         return Outcome(kept=said)
 
@@ -192,7 +171,9 @@ class YoloV1Engine(Engine[YoloV1Params]):
         truth, labels = found.boxes, found.labels
         note = "the detections stand for the truth"
         if said.truth is not None:
-            (truth, labels), note = said.truth, "truth from the annotations"
+            device = said.grid.device
+            truth, labels = said.truth.boxes.to(device), said.truth.labels.to(device)
+            note = f"truth from the annotations: {said.truth.words}"
         if params.truth is not None:
             truth = torch.tensor([params.truth], device=said.grid.device)
             note = "the box you drew, as the class that its cell says"

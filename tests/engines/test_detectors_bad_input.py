@@ -141,9 +141,9 @@ def test_thousands_of_boxes_in_one_place_and_boxes_without_area() -> None:
     assert made["suppression/film"].note.endswith("3600 more candidates are not drawn")
 
 
-def test_annotated_boxes_outside_the_picture_are_cut_or_left_out_and_counted(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """An annotation file of the sample: two boxes in it, one reaching far beyond, two without."""
     boxes = [(-60, -60, 84, 84), (100, 100, 20, 20), (10, 10, 0, 5), (20, 20, 12, 12)]
     annotations = [
         {"id": i, "image_id": 1, "category_id": 1, "bbox": box} for i, box in enumerate(boxes, 1)
@@ -158,19 +158,37 @@ def test_annotated_boxes_outside_the_picture_are_cut_or_left_out_and_counted(
             }
         )
     )
+    return file
+
+
+def told_of(name: str, notes: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
-    session = Session(table()["ssd"], device="cpu")
+    session = Session(table()[name], device="cpu")
     session.open()
-    given = {**sample_inputs(session.row), "annotations": read_input("file.json", file)}
+    given = {**sample_inputs(session.row), "annotations": read_input("file.json", notes)}
     made = {a.name: a for frame in session.run(given) for a in frame.artefacts}
     session.close()
-    note = made["matching/default boxes"].note
-    assert note.endswith("truth: 2 annotated objects; 2 without area in the picture left out")
-    matching = made["matching/default boxes"]
+    return made
+
+
+def test_annotated_boxes_outside_the_picture_are_cut_or_left_out_and_counted(notes: Path) -> None:
+    matching = told_of("ssd", notes)["matching/default boxes"]
+    assert matching.note.endswith(
+        "truth: 2 annotated objects; 2 without area in the picture left out"
+    )
     positive = matching.boxes[[state == "positive" for state in matching.state]]
     # The first is cut to (0, 0, 24, 24), which the square of 24 px in the first cell of 4 x 4
     # covers by 400 / 752; uncut it covers less than a tenth.
     assert np.abs(positive - (-4, -4, 20, 20)).max(1).min() < 0.1
+
+
+def test_yolo_learns_from_what_lies_in_the_picture_alone(notes: Path) -> None:
+    made = told_of("yolo-v1", notes)
+    note = "2 annotated objects; 2 without area in the picture left out"
+    assert note in made["truth/loss"].note
+    # The first is cut to (0, 0, 24, 24), whose middle is in the second cell of 8 px, not the first.
+    cells = made["truth/responsible"].boxes[:2]
+    assert cells.tolist() == [[8, 8, 16, 16], [24, 24, 32, 32]]
 
 
 @pytest.mark.parametrize("name", DETECTORS)
