@@ -102,7 +102,7 @@ def judged_by(critic: nn.Module, film: Film, truth: Bytes) -> list[list[Tensor]]
 def verdicts(judged: list[list[Tensor]], step: int) -> Iterator[Artefact]:
     """Score maps of both scales, made and true, and how far their features differ."""
     for name, features, affine in zip(SCALE_NAMES, judged, score_places(), strict=True):
-        for i, whose in enumerate(("generated", "true")):
+        for i, whose in enumerate(("made", "true")):
             score = features[-1][i, 0].detach().float().cpu().numpy()
             yield Field(
                 f"critic/{whose}, {name}", score, scale="diverging", affine=affine, step=step,

@@ -186,7 +186,7 @@ def test_true_frames_are_judged_as_true_and_others_are_not() -> None:
     same = list(critic_views(dancer.discriminator, film_of(truth, figures), truth, 1))
     maps = {a.item: a.values for a in same if isinstance(a, Field)}
     for scale in ("full size", "half size"):
-        np.testing.assert_allclose(maps[f"generated, {scale}"], maps[f"true, {scale}"], atol=1e-5)
+        np.testing.assert_allclose(maps[f"made, {scale}"], maps[f"true, {scale}"], atol=1e-5)
     (table,) = (a for a in same if isinstance(a, Matrix))
     assert table.values.shape == (2, 4)
     assert np.abs(table.values).max() < 1e-5
