@@ -15,7 +15,7 @@ from benchmarks.timing import clock_name, paired
 from engines.nn.resnet import ResNet
 from explorer.api import prepare
 from explorer.core.attribution import Target, grad_cam
-from explorer.core.exciting import Exciting, strongest
+from explorer.core.studies.exciting import Exciting, strongest
 
 LAYER = "layer4"
 CLASS = 282

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.line import Effort, Line
 from benchmarks.timing import clock, clock_name, median
 from engines.nn.vgg import VGG
-from explorer.core.hypercolumns import (
+from explorer.core.studies.hypercolumns import (
     Hypercolumns,
     Raster,
     even_scales,

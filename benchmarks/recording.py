@@ -9,7 +9,7 @@ from benchmarks.memory import resident
 from benchmarks.networks import Noise, row
 from benchmarks.stage import Stage, stage
 from benchmarks.timing import clock_name, median, paired
-from explorer.core.packing import Packed, blocks
+from explorer.core.stores.packing import Packed, blocks
 from explorer.core.timeline import Timeline
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")

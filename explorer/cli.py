@@ -203,7 +203,7 @@ def _layer_entry(layer: Any) -> dict[str, Any]:
 
 def _open(args: argparse.Namespace) -> Session:
     """The session of MODEL, opened, with knobs, layers to capture and edits in place."""
-    from explorer.core.model_row import is_own, own_row
+    from explorer.core.own_models.model_row import is_own, own_row
     from explorer.core.registry import find, table
 
     arch = getattr(args, "arch", "")
@@ -266,9 +266,9 @@ def _inputs(args: argparse.Namespace, row: Row) -> dict[str, Any]:
 def _run(args: argparse.Namespace) -> int:
     session = _open(args)
     inputs = _inputs(args, session.row)
-    from explorer.core.detection_export import Detections, picture_number
     from explorer.core.export import write_run
     from explorer.core.streams import clip_of
+    from explorer.core.writing.detection_export import Detections, picture_number
 
     clip = clip_of(inputs)
     first = 0 if clip is not None else picture_number(getattr(inputs.get("image"), "name", ""))
@@ -376,7 +376,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     session = _open(args)
     for path in filter(None, (args.out, args.results)):
         _check_writable(path)
-    from explorer.core.atomic import atomic
+    from explorer.core.stores.atomic import atomic
     from explorer.kinds import Artefact, Text
 
     records = ""
@@ -409,7 +409,7 @@ def _shot(args: argparse.Namespace) -> int:
         raise UsageError(f"--size {args.size!r}: write it as 1440x900")
     if args.out.suffix.lower() != ".png":
         raise UsageError(f"{args.out}: the picture is a PNG; name it OUT.png")
-    from explorer.core.model_row import is_own
+    from explorer.core.own_models.model_row import is_own
     from explorer.core.registry import find, table
 
     own = args.arch or is_own(args.engine)

@@ -76,7 +76,7 @@ def edits(args: argparse.Namespace) -> tuple[Edit, ...]:
     Raises:
         UsageError, EditFileError: one cannot be read.
     """
-    from explorer.core.edit_files import load_edits
+    from explorer.core.stores.edit_files import load_edits
 
     path = getattr(args, "edits", None)
     return (*(load_edits(path) if path else ()), *map(edit, getattr(args, "edit", ())))

@@ -25,8 +25,8 @@ def comparer(opener: Opener, inputs: Inputs) -> Callable[[argparse.Namespace], i
             raise UsageError(f"--threshold {args.threshold}: 0 or more")
         first = opener(args)
         given = dict(inputs(args, first.row))
-        from explorer.core.differences import first_parting
-        from explorer.core.worlds import World, compare, table_of
+        from explorer.core.studies.differences import first_parting
+        from explorer.core.studies.worlds import World, compare, table_of
 
         others = tuple(_pair(text) for text in args.other)
         world = World(args.second, args.weights, args.precision, others)

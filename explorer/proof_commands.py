@@ -16,7 +16,7 @@ EQUAL, NOT_EQUAL = 0, 1
 
 def verify(args: argparse.Namespace) -> int:
     """Run a folder's run again; 0 when every array is equal, 1 when not."""
-    from explorer.core.verify import verify as verdicts
+    from explorer.core.proofs.verify import verify as verdicts
 
     given = {}
     for text in args.inputs:
@@ -42,7 +42,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def open_session(args: argparse.Namespace) -> int:
     """The window on a session file; a file that is none is refused before it opens."""
-    from explorer.core.session_file import read
+    from explorer.core.stores.session_file import read
 
     read(args.file)
     from explorer.app.start import start
@@ -63,7 +63,7 @@ def provable(run: Command) -> Command:
 
 def again(args: argparse.Namespace, session: Any, inputs: Any) -> dict[str, Any]:
     """What run.json holds for ``verify``."""
-    from explorer.core.verify import again as record
+    from explorer.core.proofs.verify import again as record
 
     instruments, _ = inspecting.split(args.inspect, settings(args.set))
     return record(
@@ -76,7 +76,7 @@ def add_proofs(args: argparse.Namespace, record: dict[str, Any], session: Any, i
     """For ``run --prove``: a program a captured layer."""
     if not args.prove:
         return
-    from explorer.core.verify import add_proofs as write
+    from explorer.core.proofs.verify import add_proofs as write
 
     for problem in write(Path(args.out), record, session, inputs):
         print(f"layerscope: {problem}", file=sys.stderr)

@@ -14,7 +14,14 @@ from PySide6.QtCore import QLockFile, QObject, QTimer, Slot
 from PySide6.QtWidgets import QPushButton
 
 from explorer.app.card import Strip
-from explorer.core.session_file import SUFFIX, SavedSession, SessionFileError, as_json, read, write
+from explorer.core.stores.session_file import (
+    SUFFIX,
+    SavedSession,
+    SessionFileError,
+    as_json,
+    read,
+    write,
+)
 
 if TYPE_CHECKING:
     from explorer.app.window import Window

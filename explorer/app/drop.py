@@ -88,7 +88,7 @@ def read_mime(mime: QMimeData | None, slot: str = "") -> list[Dropped]:
 def kind_of_file(path: Path) -> What:
     """What a file is, by content; cv2 is imported with it, so never before the first paint."""
     from explorer.core.media import sniff
-    from explorer.core.session_file import SUFFIX
+    from explorer.core.stores.session_file import SUFFIX
 
     if path.suffix.lower() == SUFFIX:
         return "session"

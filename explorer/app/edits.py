@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PySide6.QtCore import QObject, Signal
 
 from explorer.app.history import History, Step
-from explorer.core.edit_files import load_edits, save_edits
+from explorer.core.stores.edit_files import load_edits, save_edits
 from explorer.editing import Mask
 from explorer.views import Edit
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from explorer.core.model_row import NAME, own_row
+from explorer.core.own_models.model_row import NAME, own_row
 
 if TYPE_CHECKING:
     from explorer.app.window import Window

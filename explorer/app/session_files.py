@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QFileDialog
 
 from explorer.app.asked import Asked
 from explorer.app.settings import LAYOUT_VERSION, Layout
-from explorer.core.model_row import NAME, own_row
-from explorer.core.session_file import (
+from explorer.core.own_models.model_row import NAME, own_row
+from explorer.core.stores.session_file import (
     SUFFIX,
     SavedInput,
     SavedSession,

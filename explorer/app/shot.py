@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QEventLoop, QObject, QTimer, Slot
 
-from explorer.core.model_row import chosen
+from explorer.core.own_models.model_row import chosen
 from explorer.core.registry import table
 from explorer.params import unknown
 

@@ -55,7 +55,7 @@ class Snippets(QObject):
         window.runner.with_session(partial(self._write, about, inputs, asked))
 
     def _asked(self) -> tuple[str, dict[str, Any]]:
-        """What the panel in use shows, in words and as `explorer.core.proof.Asked` wants it."""
+        """What the panel in use shows, in words and as `proof.Asked` wants it."""
         window = self._window
         panel, layer = window.looking.panel_in_use(), window.centre.current
         artefact = getattr(panel, "artefact", None)
@@ -82,7 +82,7 @@ class Snippets(QObject):
             self._written.emit(_Written(about, problem="no engine is open"))
             return
         from explorer.core.paths import cache
-        from explorer.core.proof import Asked, ProofError, prove
+        from explorer.core.proofs.proof import Asked, ProofError, prove
         from explorer.engine import EngineError
         from explorer.params import as_dict
 

@@ -94,7 +94,7 @@ def start(
         sys.stderr.write(f"layerscope: {why}\n")
         return EXIT_NO_DISPLAY
     from explorer.app.settings import Settings
-    from explorer.core.model_row import chosen
+    from explorer.core.own_models.model_row import chosen
     from explorer.core.registry import table
 
     rows = table()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog, QMenu
 
-from explorer.core.edit_files import SUFFIX, EditFileError
+from explorer.core.stores.edit_files import SUFFIX, EditFileError
 from explorer.params import unknown
 from explorer.views import Edit
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer.core.rectifiers import Rectified, Rule
-from explorer.core.tracing import AttributionError as AttributionError
-from explorer.core.tracing import Pass, Root, trace
-from explorer.core.tracing import Target as Target
+from explorer.core.studies.rectifiers import Rectified, Rule
+from explorer.core.studies.tracing import AttributionError as AttributionError
+from explorer.core.studies.tracing import Pass, Root, trace
+from explorer.core.studies.tracing import Target as Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.core.artefact_files import encode_png, has_svg, save_npz, save_png, save_svg
-from explorer.core.atomic import atomic
-from explorer.core.clip_writer import ClipWriter, ExportError
-from explorer.core.detection_export import FILE as DETECTIONS_FILE
-from explorer.core.detection_export import Detections
-from explorer.core.drawing import Pixels
-from explorer.core.picture import main_array, picture, range_of
-from explorer.core.plots import PLOTS
-from explorer.core.pose_export import Poses
-from explorer.core.verify import digest, hashes
+from explorer.core.proofs.verify import digest, hashes
+from explorer.core.stores.atomic import atomic
+from explorer.core.writing.artefact_files import encode_png, has_svg, save_npz, save_png, save_svg
+from explorer.core.writing.clip_writer import ClipWriter, ExportError
+from explorer.core.writing.detection_export import FILE as DETECTIONS_FILE
+from explorer.core.writing.detection_export import Detections
+from explorer.core.writing.drawing import Pixels
+from explorer.core.writing.picture import main_array, picture, range_of
+from explorer.core.writing.plots import PLOTS
+from explorer.core.writing.pose_export import Poses
 from explorer.kinds import Artefact, Boxes, FeatureMaps, Image, Keypoints, Masks, Scores, Text
 from explorer.views import Frame, Handle, Rendered
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from explorer.core.tensor_files import sha256_of
+from explorer.core.stores.tensor_files import sha256_of
 from explorer.core.weights import LoadedWeights, WeightStore
 from explorer.engine import Cancelled
 from explorer.inputs import ImageInput

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from explorer.core.cameras import Camera, open_camera
-from explorer.core.clips import Clip, open_clip
-from explorer.core.formats import (
+from explorer.core.paths import assets
+from explorer.core.reading.cameras import Camera, open_camera
+from explorer.core.reading.clips import Clip, open_clip
+from explorer.core.reading.formats import (
     CLIP_SUFFIXES,
     IMAGE_SUFFIXES,
     MODEL_SUFFIXES,
@@ -26,8 +27,7 @@ from explorer.core.formats import (
     unreadable,
     whole_file,
 )
-from explorer.core.paths import assets
-from explorer.core.pictures import MAX_PIXELS, image_from_array, read_image
+from explorer.core.reading.pictures import MAX_PIXELS, image_from_array, read_image
 from explorer.core.registry import Row
 from explorer.inputs import FileInput, FolderInput, Input, TextInput
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.core.clip_writer import ClipWriter, ExportError, writing
+from explorer.core.writing.clip_writer import ClipWriter, ExportError, writing
 from explorer.kinds import Artefact, Image
 from explorer.views import NOT_FINITE, TOP, Frame, Rendered
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.core.packing import Pool, blocks, packed, unpacked
+from explorer.core.stores.packing import Pool, blocks, packed, unpacked
 from explorer.views import Frame
 
 CAP = 512 * 2**20

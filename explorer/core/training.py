@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from explorer import params as knobs
-from explorer.core import checkpoint as files
-from explorer.core.atomic import atomic
+from explorer.core.stores import checkpoint as files
+from explorer.core.stores.atomic import atomic
 from explorer.engine import Checkpoint, EndOfStep, EngineError
 from explorer.kinds import Artefact
 

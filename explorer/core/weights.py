@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlparse
 
-from explorer.core import fetching
-from explorer.core.atomic import atomic
 from explorer.core.paths import assets, cache, data
 from explorer.core.registry import WeightsRow, table
-from explorer.core.tensor_files import (
+from explorer.core.stores import fetching
+from explorer.core.stores.atomic import atomic
+from explorer.core.stores.tensor_files import (
     WeightsError,
     read_tensors,
     sha256_of,

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from explorer.core.capture import first_tensor
-from explorer.core.exciting import Exciting, ExcitingError, strongest
 from explorer.core.geometry import Place
 from explorer.core.instruments import Bench, Instrument, Taken
 from explorer.core.layers import Layer
 from explorer.core.media import MediaError, read_folder, read_image
-from explorer.core.tracing import module_of
+from explorer.core.studies.exciting import Exciting, ExcitingError, strongest
+from explorer.core.studies.tracing import module_of
 from explorer.engine import placed
 from explorer.inputs import ImageInput
 from explorer.instruments.explained import CLICK, layer_of

@@ -9,8 +9,8 @@ import torch
 
 from explorer.core.instruments import Bench
 from explorer.core.layers import Layer
-from explorer.core.rectifiers import Readable
-from explorer.core.tracing import AttributionError, Over, Pass, Target
+from explorer.core.studies.rectifiers import Readable
+from explorer.core.studies.tracing import AttributionError, Over, Pass, Target
 from explorer.instruments.map_layers import chosen_layers
 from explorer.kinds import Boxes, Scores
 

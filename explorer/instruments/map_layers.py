@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from explorer.core.geometry import Place
-from explorer.core.hypercolumns import Raster
 from explorer.core.layers import Layer
+from explorer.core.studies.hypercolumns import Raster
 from explorer.inputs import ImageInput, Inputs
 from explorer.kinds import Affine
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.core.activation_maximisation import Ascent, Basis, Canvas, climb, colours_of
-from explorer.core.input_scale import InputScale
 from explorer.core.instruments import Bench, Instrument
-from explorer.core.rectifiers import Rectified
-from explorer.core.tracing import AttributionError, Over, Root, Target, trace
+from explorer.core.own_models.input_scale import InputScale
+from explorer.core.studies.activation_maximisation import Ascent, Basis, Canvas, climb, colours_of
+from explorer.core.studies.rectifiers import Rectified
+from explorer.core.studies.tracing import AttributionError, Over, Root, Target, trace
 from explorer.instruments.explained import layer_of, passes, unit_target
 from explorer.instruments.map_layers import picture_of
 from explorer.kinds import Artefact, Curve, Image

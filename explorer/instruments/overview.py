@@ -17,8 +17,15 @@ from explorer.colours import index_of, limits_for
 from explorer.core.capture import first_tensor
 from explorer.core.instruments import Instrument, Reader, Scene
 from explorer.core.layers import Layer, innermost
-from explorer.core.schedule import Schedule
-from explorer.core.thumbnails import Reduced, channels_of, histogram, pooled, reduce_layer, transfer
+from explorer.core.studies.schedule import Schedule
+from explorer.core.studies.thumbnails import (
+    Reduced,
+    channels_of,
+    histogram,
+    pooled,
+    reduce_layer,
+    transfer,
+)
 from explorer.params import knob
 from explorer.views import GAP, LayerRow
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from explorer.core.colouring import (
+from explorer.core.instruments import Instrument, Taken
+from explorer.core.layers import Layer
+from explorer.core.studies.colouring import (
     Clusters,
     as_colours,
     colour_limits,
@@ -17,15 +19,13 @@ from explorer.core.colouring import (
     principal_axes,
     projections,
 )
-from explorer.core.hypercolumns import (
+from explorer.core.studies.hypercolumns import (
     Hypercolumns,
     Raster,
     even_scales,
     hypercolumn,
     similarity,
 )
-from explorer.core.instruments import Instrument, Taken
-from explorer.core.layers import Layer
 from explorer.instruments.map_layers import (
     chosen_layers,
     maps_of,

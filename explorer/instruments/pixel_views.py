@@ -7,7 +7,7 @@ from torch import Tensor
 
 from explorer import colours
 from explorer.core.geometry import Place
-from explorer.core.hypercolumns import Raster, alphas
+from explorer.core.studies.hypercolumns import Raster, alphas
 from explorer.kinds import Array
 
 Maps = dict[str, tuple[Tensor, Place]]

@@ -17,12 +17,12 @@ from explorer.core.attribution import (
     input_gradient,
     signed_sum,
 )
-from explorer.core.captum_check import compare_with_captum
 from explorer.core.geometry import Place
 from explorer.core.instruments import Bench, Instrument, Taken
 from explorer.core.layers import Layer
-from explorer.core.rectifiers import Rule
-from explorer.core.tracing import Over, Pass
+from explorer.core.studies.captum_check import compare_with_captum
+from explorer.core.studies.rectifiers import Rule
+from explorer.core.studies.tracing import Over, Pass
 from explorer.instruments.explained import (
     CLICK,
     before,

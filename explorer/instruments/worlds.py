@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.core.differences import Measure
 from explorer.core.geometry import Place
 from explorer.core.instruments import Instrument, Reader, Scene, Taken
 from explorer.core.layers import Layer
-from explorer.core.precision import PRECISIONS
 from explorer.core.reduction import as_maps
-from explorer.core.worlds import Pair, World, verdict
+from explorer.core.studies.differences import Measure
+from explorer.core.studies.precision import PRECISIONS
+from explorer.core.studies.worlds import Pair, World, verdict
 from explorer.kinds import Artefact, Curve, FeatureMaps, Matrix, Scores, Text
 from explorer.params import knob
 from explorer.views import LayerDifference

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from engines.nn.motion import dance_clips
-from explorer.core import checkpoint
 from explorer.core.registry import find, table
 from explorer.core.session import Session
+from explorer.core.stores import checkpoint
 from explorer.kinds import Artefact
 
 KNOBS = {"weights": "random", "train_steps": 2, "face_steps": 2, "batch": 1, "frames": 2}

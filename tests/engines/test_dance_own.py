@@ -15,11 +15,11 @@ from engines.nn.motion import dance_learning
 from engines.nn.motion import footage as reading
 from explorer import cli
 from explorer import params as knobs
-from explorer.core.clip_writer import ClipWriter
 from explorer.core.export import write_run
 from explorer.core.media import assets, read_input
 from explorer.core.registry import find, load, table
 from explorer.core.session import Session
+from explorer.core.writing.clip_writer import ClipWriter
 from explorer.engine import Cancelled, EngineError
 from explorer.kinds import Artefact
 

@@ -18,7 +18,7 @@ from engines.nn.detection.detections import Candidates, DetectionParams, artefac
 from explorer.core.media import image_from_array, read_input, sample_inputs
 from explorer.core.registry import table
 from explorer.core.session import Session
-from explorer.core.tensor_files import WeightsError
+from explorer.core.stores.tensor_files import WeightsError
 from explorer.core.weights import WeightStore
 from explorer.engine import EngineError
 from explorer.params import knobs

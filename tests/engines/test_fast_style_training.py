@@ -21,11 +21,11 @@ from engines.style.fast import WITH_LEARNT, scaled, to_pixels
 from engines.style.learning import SCALES, STYLES, WHOLE
 from engines.style.photos import LARGER, Photos
 from explorer.api import EngineError, FolderInput, Preprocess, prepare
-from explorer.core import checkpoint
 from explorer.core.media import MediaError, read_folder, read_image, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session
+from explorer.core.stores import checkpoint
 from explorer.core.weights import WeightStore
 from explorer.kinds import Curve, Image
 from explorer.views import Frame

@@ -22,7 +22,7 @@ from explorer.api import Checkpoint, TextInput
 from explorer.core import registry
 from explorer.core.paths import assets
 from explorer.core.session import Session
-from explorer.core.tensor_files import read_tensors
+from explorer.core.stores.tensor_files import read_tensors
 
 FILE = "weights/fast-weights-k4.safetensors"
 

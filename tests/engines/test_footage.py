@@ -21,10 +21,10 @@ from engines.nn.motion.dancers import TARGET, joints, motion
 from engines.nn.motion.footage import by_posenet, filed, footage, parts, working_size
 from engines.nn.motion.posenet import PoseNet
 from engines.nn.motion.stick_figures import seventeen
-from explorer.core.clip_writer import ClipWriter
 from explorer.core.media import MediaError, assets, open_clip, read_input
 from explorer.core.registry import table
 from explorer.core.weights import WeightStore
+from explorer.core.writing.clip_writer import ClipWriter
 from explorer.engine import EngineError
 
 

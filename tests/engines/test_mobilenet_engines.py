@@ -18,7 +18,7 @@ from engines.nn.two_stage import rcnn
 from explorer.core.media import image_from_array
 from explorer.core.registry import table
 from explorer.core.session import Session
-from explorer.core.tensor_files import WeightsError
+from explorer.core.stores.tensor_files import WeightsError
 from explorer.core.weights import WeightStore
 
 MOBILE = "fasterrcnn-mobilenet-v3-large-320-fpn-coco"

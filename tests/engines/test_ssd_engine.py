@@ -21,7 +21,7 @@ from explorer.core.media import image_from_array, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session
-from explorer.core.tensor_files import WeightsError
+from explorer.core.stores.tensor_files import WeightsError
 from explorer.core.weights import WeightStore
 from explorer.kinds import Artefact
 

@@ -42,7 +42,7 @@ from explorer.core.media import sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import EngineFailed, Session
-from explorer.core.tensor_files import read_tensors
+from explorer.core.stores.tensor_files import read_tensors
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NAMES = ("yolo-v1", "yolo-v2", "yolo-v2-face")

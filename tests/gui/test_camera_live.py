@@ -12,9 +12,9 @@ import pytest
 from PySide6.QtWidgets import QLabel
 
 from engines.nn.detection.shapes import HELD_OUT, scene
-from explorer.core.cameras import Camera
 from explorer.core.media import image_from_array, read_image
 from explorer.core.paths import assets
+from explorer.core.reading.cameras import Camera
 from explorer.core.registry import table
 from explorer.core.session import Session
 

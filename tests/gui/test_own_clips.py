@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from explorer.app.sources import Sources
-from explorer.core.clip_writer import ClipWriter
 from explorer.core.media import assets
 from explorer.core.registry import find, parse, table
+from explorer.core.writing.clip_writer import ClipWriter
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 LONG = 120_000  # ms

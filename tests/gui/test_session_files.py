@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QLabel, QPushButton
 
 from explorer.app.drop import read_mime
 from explorer.app.settings import Settings
-from explorer.core.session_file import SavedInput, SavedSession, read, write
+from explorer.core.stores.session_file import SavedInput, SavedSession, read, write
 from explorer.editing import Edit
 
 pytestmark = pytest.mark.gui

@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 
 from explorer.app.change_words import change
 from explorer.app.comparing import SUFFIX
-from explorer.core.edit_files import save_edits
+from explorer.core.stores.edit_files import save_edits
 from explorer.editing import Edit, Mask
 from explorer.kinds import Artefact, Curve, Field, Image, Matrix, Scores, Text
 from explorer.panels.brush import Brush, line

@@ -14,7 +14,11 @@ from torch import Tensor
 from engines.classify.resnet import parameters
 from engines.nn.loading import load_state
 from engines.nn.resnet import DigitNet
-from explorer.core.activation_maximisation import (
+from explorer.core.media import read_image
+from explorer.core.own_models.input_scale import InputScale
+from explorer.core.paths import assets
+from explorer.core.stores.tensor_files import read_tensors
+from explorer.core.studies.activation_maximisation import (
     Ascent,
     Canvas,
     Climbed,
@@ -22,12 +26,8 @@ from explorer.core.activation_maximisation import (
     colours_of,
     penalty,
 )
-from explorer.core.input_scale import InputScale
-from explorer.core.media import read_image
-from explorer.core.paths import assets
-from explorer.core.rectifiers import Rectified
-from explorer.core.tensor_files import read_tensors
-from explorer.core.tracing import Target, trace
+from explorer.core.studies.rectifiers import Rectified
+from explorer.core.studies.tracing import Target, trace
 from explorer.engine import IMAGENET_MEAN, IMAGENET_STD, Preprocess, prepare
 from explorer.inputs import Pixels
 

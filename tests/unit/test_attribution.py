@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from explorer.core.attribution import AttributionError, Target, grad_cam, input_gradient
 from explorer.core.capture import Capture, hook_count
-from explorer.core.rectifiers import RULES, Readable, Rule
+from explorer.core.studies.rectifiers import RULES, Readable, Rule
 from explorer.engine import Cancelled, place
 from explorer.kinds import Affine
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
 
-from explorer.core import checkpoint
-from explorer.core.tensor_files import read_tensors
+from explorer.core.stores import checkpoint
+from explorer.core.stores.tensor_files import read_tensors
 from explorer.engine import Checkpoint
 
 DTYPES = [

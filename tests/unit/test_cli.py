@@ -16,9 +16,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from explorer.cli import VERBS, main
-from explorer.core.edit_files import save_edits
 from explorer.core.paths import assets
 from explorer.core.registry import table
+from explorer.core.stores.edit_files import save_edits
 from explorer.core.weights import WeightStore
 from explorer.editing import Edit, Mask
 

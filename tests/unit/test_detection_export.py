@@ -13,8 +13,8 @@ import pytest
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from explorer.core.detection_export import Detections, picture_number
 from explorer.core.export import write_run
+from explorer.core.writing.detection_export import Detections, picture_number
 from explorer.kinds import Affine, Artefact, Boxes, Keypoints, Masks, Text
 from explorer.views import Frame
 

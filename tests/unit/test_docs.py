@@ -18,7 +18,7 @@ import pytest
 from explorer import cli
 from explorer.command_words import edit, settings
 from explorer.core.media import sample_inputs
-from explorer.core.model_row import is_own, own_row
+from explorer.core.own_models.model_row import is_own, own_row
 from explorer.core.registry import GROUP, Row, load, table
 from explorer.core.session import Session
 from explorer.params import coerce

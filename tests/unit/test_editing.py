@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from explorer.core.edit_files import LARGEST, EditFileError, load_edits, save_edits
+from explorer.core.stores.edit_files import LARGEST, EditFileError, load_edits, save_edits
 from explorer.editing import END, Edit, EditError, Mask, as_record, edit_of, of_record
 
 PAINTED = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.core.exciting import APART, Exciting, ExcitingError
 from explorer.core.geometry import Place
+from explorer.core.studies.exciting import APART, Exciting, ExcitingError
 from explorer.kinds import Affine, Array
 
 PLACE = Place(Affine(4.0, 4.0), (16.0, 16.0))

@@ -20,10 +20,10 @@ from PIL import Image as PilImage
 
 from explorer import colours
 from explorer.core import export
-from explorer.core.drawing import CHOSEN
 from explorer.core.export import ClipWriter, ExportError, picture, save_npz, save_png, save_svg
-from explorer.core.picture import dressed, headline
-from explorer.core.plots import PLOTS, log_ticks, ticks
+from explorer.core.writing.drawing import CHOSEN
+from explorer.core.writing.picture import dressed, headline
+from explorer.core.writing.plots import PLOTS, log_ticks, ticks
 from explorer.kinds import (
     KINDS,
     Affine,

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from explorer.core import clip_writer
-from explorer.core.clip_writer import ClipWriter, ExportError, is_whole
 from explorer.core.export import write_run
 from explorer.core.recording import save_film
+from explorer.core.writing import clip_writer
+from explorer.core.writing.clip_writer import ClipWriter, ExportError, is_whole
 from explorer.kinds import Curve, Image
 from explorer.views import Frame
 
@@ -27,7 +27,7 @@ LIMITED = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from explorer.core.clip_writer import ClipWriter, ExportError
+from explorer.core.writing.clip_writer import ClipWriter, ExportError
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 draw = np.random.default_rng(0)
 try:

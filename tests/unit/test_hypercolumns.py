@@ -16,7 +16,8 @@ from scipy.ndimage import map_coordinates
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from explorer.core.colouring import (
+from explorer.core.geometry import Geometry
+from explorer.core.studies.colouring import (
     as_colours,
     colour_limits,
     kmeans,
@@ -24,8 +25,7 @@ from explorer.core.colouring import (
     projections,
     spread_centres,
 )
-from explorer.core.geometry import Geometry
-from explorer.core.hypercolumns import (
+from explorer.core.studies.hypercolumns import (
     Hypercolumns,
     Raster,
     alphas,

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from explorer import cli
 from explorer.core import registry
-from explorer.core.clip_writer import ClipWriter
 from explorer.core.export import write_run
 from explorer.core.media import open_clip
 from explorer.core.registry import parse
 from explorer.core.session import Session
+from explorer.core.writing.clip_writer import ClipWriter
 from explorer.engine import Engine, Inputs, Outcome, Run
 from explorer.kinds import Artefact, Image
 from explorer.params import knob

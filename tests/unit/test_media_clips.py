@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.core.cameras import Camera
 from explorer.core.media import MediaError, assets, open_camera, open_clip
+from explorer.core.reading.cameras import Camera
 
 BITS, WIDTH, HEIGHT = 8, 192, 96
 

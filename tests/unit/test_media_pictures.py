@@ -332,7 +332,7 @@ def test_20000_x_20000_is_refused_before_it_is_decoded(
     path.write_bytes(bomb(20_000, colour=colour))
     assert path.stat().st_size < 3_000_000
     monkeypatch.setattr(
-        "explorer.core.pictures._decode", lambda *_: pytest.fail("the decoder was called")
+        "explorer.core.reading.pictures._decode", lambda *_: pytest.fail("the decoder was called")
     )
     with pytest.raises(MediaError) as caught:
         read_image(path)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from explorer.core.capture import hook_count
 from explorer.core.media import sample_inputs
-from explorer.core.model_row import own_row
+from explorer.core.own_models.model_row import own_row
 from explorer.core.session import Session
 from explorer.engine import Cancelled
 

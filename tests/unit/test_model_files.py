@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from explorer.cli import main
 from explorer.core.media import sample_inputs
-from explorer.core.model_files import open_model
-from explorer.core.model_row import chosen, is_own, own_row, parts
+from explorer.core.own_models.model_files import open_model
+from explorer.core.own_models.model_row import chosen, is_own, own_row, parts
 from explorer.core.session import Session
-from explorer.core.weight_names import fitted
+from explorer.core.stores.weight_names import fitted
 from explorer.core.weights import WeightsError
 from explorer.engine import EngineError
 from explorer.kinds import Scores, Text
@@ -125,7 +125,7 @@ def test_safetensors_with_a_shared_tensor_saved_once(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source, target = Tied(), Tied()
     save_file({"embed.weight": source.embed.weight.detach()}, tmp_path / "w.safetensors")
-    from explorer.core.model_files import load_weights
+    from explorer.core.own_models.model_files import load_weights
 
     load_weights(target, tmp_path / "w.safetensors")
     assert torch.equal(target.head.weight, source.embed.weight)

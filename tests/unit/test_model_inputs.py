@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.core.media import sample_inputs
-from explorer.core.model_inputs import (
+from explorer.core.own_models.model_inputs import (
     Dressing,
     Wanted,
     make,
@@ -21,7 +21,7 @@ from explorer.core.model_inputs import (
     with_channels,
     written,
 )
-from explorer.core.model_row import own_row
+from explorer.core.own_models.model_row import own_row
 from explorer.core.session import EngineFailed, Session
 from explorer.engine import EngineError, prepare, prepared_from
 from explorer.inputs import ImageInput, TextInput

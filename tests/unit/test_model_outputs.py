@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from explorer.core.model_outputs import LIMIT, Reading, outputs, tensors_of
-from explorer.core.models import imagenet_names
+from explorer.core.own_models.model_outputs import LIMIT, Reading, outputs, tensors_of
+from explorer.core.own_models.models import imagenet_names
 from explorer.kinds import (
     Affine,
     Artefact,

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from explorer.core.capture import hook_count
 from explorer.core.media import sample_inputs
-from explorer.core.model_row import own_row
-from explorer.core.program import hookable
+from explorer.core.own_models.model_row import own_row
+from explorer.core.own_models.program import hookable
 from explorer.core.session import Session
 from explorer.kinds import Artefact, FeatureMaps, Matrix, Scores, Text
 from explorer.views import Edit, View

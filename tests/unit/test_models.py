@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from explorer.cli import main
 from explorer.core.media import sample_inputs
-from explorer.core.model_files import open_model
-from explorer.core.model_row import own_row, parts
+from explorer.core.own_models.model_files import open_model
+from explorer.core.own_models.model_row import own_row, parts
 from explorer.core.session import EngineFailed, Session
 from explorer.engine import EngineError
 from explorer.kinds import Artefact, FeatureMaps, Image, Matrix, Scores, Text

@@ -12,10 +12,10 @@ from torch import nn
 from explorer import cli
 from explorer import params as knobs
 from explorer.core import registry
-from explorer.core.clip_writer import ClipWriter
 from explorer.core.media import read_input
 from explorer.core.registry import is_filled, parse
 from explorer.core.streams import clip_of, with_frame
+from explorer.core.writing.clip_writer import ClipWriter
 from explorer.engine import Engine, EngineError, Inputs, Run
 from explorer.inputs import ImageInput
 from explorer.kinds import Artefact, Image

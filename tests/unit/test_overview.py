@@ -18,7 +18,7 @@ from explorer.core.instruments import Scene
 from explorer.core.layers import Layer, innermost, tree_of
 from explorer.core.media import sample_inputs
 from explorer.core.session import Session
-from explorer.core.thumbnails import SAMPLE, by_unit
+from explorer.core.studies.thumbnails import SAMPLE, by_unit
 from explorer.instruments.overview import BINS, Overview, OverviewParams
 from explorer.views import GAP, NOT_FINITE, TOP, LayerRow
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.core import capacity, models
-from explorer.core.capacity import Speed, free_memory, speed, within_memory
 from explorer.core.media import sample_inputs
-from explorer.core.model_row import own_row
-from explorer.core.prediction import Misfit, Needs, Rehearsal, Unpredictable, bytes_of
+from explorer.core.own_models import models
+from explorer.core.own_models.model_row import own_row
 from explorer.core.session import EngineFailed, Session
+from explorer.core.studies import capacity
+from explorer.core.studies.capacity import Speed, free_memory, speed, within_memory
+from explorer.core.studies.prediction import Misfit, Needs, Rehearsal, Unpredictable, bytes_of
 from explorer.engine import Cancelled, EngineError
 from explorer.kinds import Text
 
@@ -228,7 +229,7 @@ def test_a_pass_larger_than_memory_is_refused_with_the_figure(
 def test_weights_larger_than_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from explorer.core import model_files
+    from explorer.core.own_models import model_files
 
     torch.save(nn.Linear(50, 50).state_dict(), tmp_path / "w.pt")
     monkeypatch.setattr(model_files, "free_memory", lambda: 1000)

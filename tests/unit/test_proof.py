@@ -15,9 +15,9 @@ from torch import nn
 
 from explorer.core.capture import hook_count
 from explorer.core.media import read_image, sample_inputs
-from explorer.core.model_row import own_row
+from explorer.core.own_models.model_row import own_row
 from explorer.core.paths import assets
-from explorer.core.proof import Asked, Proof, ProofError, prove, state_sha256
+from explorer.core.proofs.proof import Asked, Proof, ProofError, prove, state_sha256
 from explorer.core.registry import table
 from explorer.core.session import Session
 from explorer.editing import Edit, Mask
@@ -170,7 +170,7 @@ def test_grad_cam_as_captum_computes_it(photo: Any, tmp_path: Path) -> None:
 def test_grad_cam_of_the_strongest_place_of_a_unit(photo: Any) -> None:
     from engines.classify.efficientnet import PREPROCESS
     from explorer.core.attribution import grad_cam
-    from explorer.core.tracing import Target
+    from explorer.core.studies.tracing import Target
     from explorer.engine import prepare
 
     asked = Asked(("_blocks.2",), "grad-cam", target=("_blocks.7", 3), over="max")

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.core.clip_writer import ExportError
 from explorer.core.recording import (
     FLOOR,
     decoded,
@@ -20,6 +19,7 @@ from explorer.core.recording import (
     save_layer_span,
 )
 from explorer.core.reduction import reduce
+from explorer.core.writing.clip_writer import ExportError
 from explorer.kinds import Curve, Matrix, Text
 from explorer.views import Frame, Handle, Rendered, View
 

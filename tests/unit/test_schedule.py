@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.core.schedule import TURN, Schedule
+from explorer.core.studies.schedule import TURN, Schedule
 
 
 def _fitted(costs: dict[str, float]) -> Schedule:

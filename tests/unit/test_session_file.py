@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.core.session_file import (
+from explorer.core.stores.session_file import (
     LARGEST,
     SavedInput,
     SavedSession,

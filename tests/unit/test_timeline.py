@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from explorer.core.packing import Packed, pack
+from explorer.core.stores.packing import Packed, pack
 from explorer.core.timeline import Timeline
 from explorer.kinds import Image, Matrix
 from explorer.views import Frame, Handle, Rendered, Statistics, View

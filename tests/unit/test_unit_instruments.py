@@ -16,11 +16,11 @@ from engines.classify import digits
 from explorer.core import registry
 from explorer.core.attribution import AttributionError, Target
 from explorer.core.capture import hook_count
-from explorer.core.exciting import Exciting, ExcitingError
 from explorer.core.layers import Layer
 from explorer.core.media import open_clip, read_image, sample_inputs
 from explorer.core.paths import assets
 from explorer.core.session import Session
+from explorer.core.studies.exciting import Exciting, ExcitingError
 from explorer.engine import Cancelled
 from explorer.instruments.explained import predicted_target
 from explorer.kinds import Artefact, Boxes

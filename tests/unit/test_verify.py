@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from explorer.cli import main
-from explorer.core.verify import VerifyError, read_record, verify
+from explorer.core.proofs.verify import VerifyError, read_record, verify
 
 NET = """
 import torch

@@ -20,7 +20,7 @@ from torch import nn
 import engines
 from engines.nn.loading import load_state
 from explorer.core.registry import WeightsRow, table
-from explorer.core.tensor_files import (
+from explorer.core.stores.tensor_files import (
     WeightsError,
     facts_of,
     read_tensors,

@@ -20,9 +20,9 @@ from safetensors.torch import save
 
 from engines import DCGAN_FACES, VGG16_HED
 from engines.nn.readers import keras_vgg16
-from explorer.core import fetching
-from explorer.core.fetching import FetchCancelled
 from explorer.core.registry import WeightsRow
+from explorer.core.stores import fetching
+from explorer.core.stores.fetching import FetchCancelled
 from explorer.core.weights import WeightsError, WeightStore
 
 BODY = save({"weight": torch.arange(200_000.0).reshape(400, 500)})

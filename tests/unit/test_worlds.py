@@ -19,12 +19,12 @@ from torch import nn
 
 from explorer.core import registry
 from explorer.core.capture import hook_count
-from explorer.core.differences import Comparison, distance, first_parting
 from explorer.core.media import sample_inputs
-from explorer.core.precision import lower, units
 from explorer.core.session import Session
-from explorer.core.tensor_files import WeightsError
-from explorer.core.worlds import World, compare, load_weights, table_of
+from explorer.core.stores.tensor_files import WeightsError
+from explorer.core.studies.differences import Comparison, distance, first_parting
+from explorer.core.studies.precision import lower, units
+from explorer.core.studies.worlds import World, compare, load_weights, table_of
 from explorer.engine import EngineError
 from explorer.views import LayerDifference
 
@@ -375,7 +375,7 @@ def test_a_world_that_cannot_be_opened_is_told_and_the_run_goes_on(session: Sess
 
 
 def test_a_transformer_of_ones_own_is_compared_attention_included(tmp_path: Path) -> None:
-    from explorer.core.model_row import own_row
+    from explorer.core.own_models.model_row import own_row
 
     (tmp_path / "net.py").write_text(
         "import torch\n"

@@ -1,0 +1,1 @@
+"""What was shown, measured once more by other means."""

@@ -1,0 +1,1 @@
+"""Untrusted pictures, clips and cameras, as far as `media` lets them."""

@@ -1,0 +1,1 @@
+"""Files of tensors, edits and sessions: read strictly, written whole."""

@@ -1,0 +1,1 @@
+"""Artefacts as pictures, drawings, films and records; `export` puts them in a folder."""
