@@ -11,6 +11,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sized
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,13 +21,15 @@ from explorer.core.capture import Capture
 
 CALM = 3  # frames with the same knobs before a block is traced: a slider may be on its way
 MOST = 4  # sizes of input of one block; of more, later ones run as they are
-SLOW = 0.1  # s; a frame that takes longer gains nothing, and must be stopped inside a block
+SLOW = 0.2  # s; a frame that takes longer gains nothing, and must be stopped inside a block
 # What tracing says of sizes that become numbers; a graph is for inputs of one size anyway.
 SIZES = re.compile("Using len to get tensor shape|Iterating over a tensor")
 TRACER: type[Warning] = getattr(torch.jit, "TracerWarning", Warning)  # without it: any warning
+TORCH = Path(torch.__file__).parent
 
 Signature = tuple[Any, ...]
 Forward = Callable[..., Any]
+Tensors = tuple[Tensor, ...]
 
 
 class Scripted:
@@ -35,7 +38,7 @@ class Scripted:
     def __init__(self, capture: Capture) -> None:
         self.failed: dict[str, str] = {}  # why a block is not traced, by its name
         self._capture = capture
-        self._graphs: dict[tuple[str, Signature], Callable[[Tensor], Tensor]] = {}
+        self._graphs: dict[tuple[str, Signature], Callable[..., Tensor]] = {}
         self._params: Any = None
         self._calm = 0
         self._hooked: list[bool] = []
@@ -43,7 +46,7 @@ class Scripted:
         self._chosen: dict[nn.Module, Forward] = {}
         self._entered: dict[nn.Module, Forward] = {}
         self._begun = 0.0
-        self._next: tuple[str, Tensor] | None = None
+        self._next: tuple[str, Tensors] | None = None
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -81,9 +84,9 @@ class Scripted:
         slow = time.perf_counter() - self._begun > SLOW
         self._begun = 0.0
         if self._next is not None:
-            (name, x), self._next = self._next, None
+            (name, given), self._next = self._next, None
             if not slow:
-                self._trace(name, x)
+                self._trace(name, given)
 
     def _restore(self) -> None:
         for module in self._entered:
@@ -129,35 +132,34 @@ class Scripted:
         own = module.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            x = args[0] if len(args) == 1 and not kwargs else None
-            if not isinstance(x, Tensor) or x.requires_grad:
+            if kwargs or not all(isinstance(x, Tensor) and not x.requires_grad for x in args):
                 return own(*args, **kwargs)
-            graph = self._graphs.get((name, _signature(x)))
+            graph = self._graphs.get((name, _signature(args)))
             if graph is None:
                 if self._next is None and self._calm >= CALM and self._sizes(name) < MOST:
-                    self._next = name, x.detach().clone()
-                return own(x)
+                    self._next = name, _copies(args)
+                return own(*args)
             self._capture.enter(module, args)
-            return graph(x)
+            return graph(*args)
 
         return forward
 
     def _sizes(self, name: str) -> int:
         return sum(known == name for known, _ in self._graphs)
 
-    def _trace(self, name: str, x: Tensor) -> None:
+    def _trace(self, name: str, given: Tensors) -> None:
         """Make the graph, if it is sure to do what the block does."""
         module = self._capture.network.get_submodule(name)
         try:
-            graph = _graph_of(module, x)
+            graph = _graph_of(module, given)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the block runs as it is
             self.failed[name] = f"{type(error).__name__}: {error}"
             self._hooked = []  # its children may be blocks
             return
-        self._graphs[(name, _signature(x))] = graph
+        self._graphs[(name, _signature(given))] = graph
 
 
-def _graph_of(module: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
+def _graph_of(module: nn.Module, given: Tensors) -> Callable[..., Tensor]:
     """The block as a graph.
 
     Raises:
@@ -171,25 +173,36 @@ def _graph_of(module: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     ):
         warnings.simplefilter("always")
         before = list(_state(module))
-        expected = module(x.clone())
+        expected = module(*_copies(given))
         if not isinstance(expected, Tensor):
             raise TypeError("it returns more than one tensor")
         if list(_state(module)) != before:
             raise TypeError("it keeps something from call to call")
-        graph: Callable[[Tensor], Tensor] = torch.jit.trace(  # type: ignore[no-untyped-call]
-            module, x.clone(), check_trace=False
+        graph: Callable[..., Tensor] = torch.jit.trace(  # type: ignore[no-untyped-call]
+            module, _copies(given), check_trace=False
         )
         for warning in told:
-            if issubclass(warning.category, TRACER) and not SIZES.match(str(warning.message)):
+            if issubclass(warning.category, TRACER) and not _of_sizes(warning):
                 raise TypeError(f"it branches by values: {warning.message}")
-        if not torch.equal(graph(x.clone()), expected):
+        if not torch.equal(graph(*_copies(given)), expected):
             raise ValueError("its graph computes something else")
     return graph
 
 
-def _signature(x: Tensor) -> Signature:
-    """All of an input but its values: a graph holds for these sizes only."""
-    return x.shape, x.stride(), x.dtype, x.device
+def _of_sizes(warning: warnings.WarningMessage) -> bool:
+    """Whether tracing doubts only what is fixed by the sizes; torch's own checks are of no more."""
+    lies_in_torch = Path(warning.filename).is_relative_to(TORCH)
+    return lies_in_torch or SIZES.match(str(warning.message)) is not None
+
+
+def _copies(given: Tensors) -> Tensors:
+    """What a block may write into."""
+    return tuple(x.detach().clone() for x in given)
+
+
+def _signature(given: Tensors) -> Signature:
+    """All of the inputs but their values: a graph holds for these sizes only."""
+    return tuple((x.shape, x.stride(), x.dtype, x.device) for x in given)
 
 
 def _state(module: nn.Module) -> Iterator[tuple[Any, ...]]:

@@ -22,8 +22,8 @@ from explorer.core.session import Session
 from explorer.kinds import Artefact
 from explorer.views import Edit, Frame, View
 
-PLAYERS = ("classify", "nanodet", "ssd-face", "posenet")
-POINTS = {"classify": "_blocks.7", "nanodet": "stages.2", "ssd-face": "", "posenet": ""}
+PLAYERS = ("classify", "nanodet", "ssd-face", "posenet", "fast-style")
+POINTS = {"classify": "_blocks.7", "nanodet": "stages.2"}
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_a_clip_as_graphs_is_the_clip_bit_for_bit(
     session = Session(table()[name], device="cpu")
     session.statistics_every = 0.0
     session.open()
-    session.views = (View(POINTS[name]),) if POINTS[name] else ()
+    session.views = (View(POINTS[name]),) if name in POINTS else ()
     path = assets() / "bunny.mp4"
     blocks = 16 if name == "classify" else 5
     played(session, path, blocks + 4)
