@@ -18,7 +18,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-MIB = 2**20
 
 
 def tracked() -> list[Path]:
@@ -219,8 +218,8 @@ def test_an_ordinary_install_finds_assets_and_engines(wheel: Path, tmp_path: Pat
 
 def test_the_tree_and_its_assets_stay_small() -> None:
     sizes = {file: file.stat().st_size for file in tracked()}
-    assert sum(sizes.values()) < 60 * MIB
-    assert sum(n for f, n in sizes.items() if f.is_relative_to(ROOT / "assets")) < 40 * MIB
+    assert sum(sizes.values()) < 60_000_000
+    assert sum(n for f, n in sizes.items() if f.is_relative_to(ROOT / "assets")) < 40_000_000
 
 
 def test_no_file_names_a_registry_host_or_a_place_of_one_machine() -> None:
