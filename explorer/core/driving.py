@@ -123,6 +123,11 @@ class Driver:
             session.capture.remove()
             session.instruments.detach()
             session.scripted.leave()
+        if (
+            manner.played
+        ):  # not in `finally`: who lets go of a frame in its middle may hold the device
+            with self.turn():
+                session.scripted.learn()
 
     def quietly(
         self, generator: Running, frame: int, edits: Sequence[Edit] = ()

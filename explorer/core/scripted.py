@@ -21,7 +21,7 @@ from explorer.core.capture import Capture
 
 CALM = 3  # frames with the same knobs before a block is traced: a slider may be on its way
 MOST = 4  # sizes of input of one block; of more, later ones run as they are
-SLOW = 0.2  # s; a frame that takes longer gains nothing, and must be stopped inside a block
+SLOW = 0.1  # s; a longer frame gains nothing, and tracing, three times as long, cannot be stopped
 # What tracing says of sizes that become numbers; a graph is for inputs of one size anyway.
 SIZES = re.compile("Using len to get tensor shape|Iterating over a tensor")
 TRACER: type[Warning] = getattr(torch.jit, "TracerWarning", Warning)  # without it: any warning
@@ -77,16 +77,18 @@ class Scripted:
             self._entered = self._chosen
 
     def leave(self) -> None:
-        """After a frame, with all hooks out: the blocks' own forwards are back, and one block that
-        had no graph gets it."""
+        """After a frame, with all hooks out: the blocks' own forwards are back."""
         self._restore()
         self._calm += 1
-        slow = time.perf_counter() - self._begun > SLOW
+        if time.perf_counter() - self._begun > SLOW:
+            self._next = None
         self._begun = 0.0
+
+    def learn(self) -> None:
+        """Between two frames, with the device held: one block that had no graph gets it."""
         if self._next is not None:
             (name, given), self._next = self._next, None
-            if not slow:
-                self._trace(name, given)
+            self._trace(name, given)
 
     def _restore(self) -> None:
         for module in self._entered:

@@ -130,6 +130,7 @@ class Table:
         finally:
             self.capture.remove()
             self.scripted.leave()
+            self.scripted.learn()
 
 
 def doubled(module: nn.Module, x: Tensor) -> Tensor:
@@ -252,6 +253,15 @@ def test_a_cancel_acts_before_a_graph_and_the_forward_comes_back() -> None:
     with pytest.raises(Cancelled):
         table.through(torch.rand(1, 3, 8, 8))
     assert "forward" not in vars(table.network.block)
+
+
+def test_a_slow_frame_is_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripted, "SLOW", 0.0)
+    table = Table(Net(doubled))
+    for _ in range(3):
+        table.through(torch.rand(1, 3, 8, 8))
+    assert table.scripted.blocks == ()
+    assert table.scripted.failed == {}
 
 
 def test_a_block_has_few_graphs() -> None:
