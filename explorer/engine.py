@@ -122,9 +122,8 @@ class Engine(Generic[P]):
         random: the output depends on random numbers beyond ``seed`` knobs.
         optimises: ``run`` is an optimisation, step by step, until stopped.
         categories: published numbers of a detector's classes, for files of results.
-        replays: a part of the network whose output is known need not run again below an edit, and
-            may run as a graph while a clip plays; False where the engine looks into parts while
-            they run.
+        replays: a part of the network whose output is known need not run again below an edit; False
+            where the engine looks into parts while they run.
     """
 
     Params: ClassVar[type[Any]]

@@ -127,17 +127,17 @@ class Capture:
         keep: Sequence[str] = (),
         *,
         forget: bool = True,
-    ) -> bool:
+    ) -> None:
         """Hook the network for these views and edits; a call with the same ones costs nothing.
 
         Of ``keep`` the last output is kept without a picture being made, for `taken`. What was
-        captured of other points is forgotten, unless ``forget`` is off. Whether hooks were put in.
+        captured of other points is forgotten, unless ``forget`` is off.
         """
         wanted = (tuple(views), tuple(e for e in edits if e.on), tuple(keep))
         if self._armed and wanted == self._wanted:
-            return False
+            return
         self._release()
-        self._wanted, self._armed, enter = wanted, self._stops, self.enter
+        self._wanted, self._armed, enter = wanted, self._stops, self._enter
         for hooks, key in self._armed:
             hooks[key] = enter
         if len(self.modules) == 1:  # no module inside: only the graph tells where its backward is
@@ -159,7 +159,6 @@ class Capture:
         keys = {(v.point, v.call, v.sample) for v in wanted[0]} | {(p, -1, 0) for p in keep}
         if forget:
             self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
-        return True
 
     @property
     def sweeping(self) -> bool:
@@ -365,7 +364,7 @@ class Capture:
 
         return hook
 
-    def enter(self, module: nn.Module, args: Any) -> None:
+    def _enter(self, module: nn.Module, args: Any) -> None:
         """Before a leaf: stop here if asked to, in the backward pass too, and note where the
         picture enters the network."""
         if self._cancelled():

@@ -33,18 +33,14 @@ SELDOM = 250  # times what a sweep takes lie between two: 0.4 % of the time
 class Manner:
     """How a generator is driven: with gradients on, and whether what passes is captured.
 
-    A study is not captured: what was captured of the engine's own run stays. Frames of a clip are
-    ``played``: blocks that nobody looks into may run as graphs.
+    A study is not captured: what was captured of the engine's own run stays.
     """
 
     grad: bool = False
     study: bool = False
-    played: bool = False
 
 
-RUN, STUDY, TRAINING, PLAYED = (
-    Manner(), Manner(study=True), Manner(grad=True), Manner(played=True)
-)  # fmt: skip
+RUN, STUDY, TRAINING = Manner(), Manner(study=True), Manner(grad=True)
 
 
 class Driver:
@@ -122,12 +118,6 @@ class Driver:
             generator.close()
             session.capture.remove()
             session.instruments.detach()
-            session.scripted.leave()
-        if (
-            manner.played
-        ):  # not in `finally`: who lets go of a frame in its middle may hold the device
-            with self.turn():
-                session.scripted.learn()
 
     def quietly(
         self, generator: Running, frame: int, edits: Sequence[Edit] = ()
@@ -172,20 +162,15 @@ class Driver:
         begun = time.perf_counter()
         try:
             with self.turn(), torch.set_grad_enabled(manner.grad):
-                hooked = False
                 if manner.study:
                     capture.install((), session.edits, forget=False)
                 else:
-                    points = session.instruments.points
-                    hooked = capture.install(session.views, session.edits, points)
+                    capture.install(session.views, session.edits, session.instruments.points)
                     if session.instruments:
                         session.instruments.attach(self._scene())
                 capture.start_pass()
                 if may_sweep and not manner.study and self._sweep_due():
                     capture.sweep(on=True)
-                if manner.played:
-                    looked_into = hooked or capture.sweeping or bool(session.instruments)
-                    session.scripted.enter(session.params, looked_into=looked_into)
                 made = generator.send(session.params) if started else next(generator)
                 if not isinstance(made, EndOfStep):
                     made = sealed(made, self.run, frame)

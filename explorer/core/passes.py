@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from explorer.core.baseline import Baseline
-from explorer.core.driving import PLAYED, RUN
 from explorer.core.instruments import PREFIX
 from explorer.core.resume import Recording, Resume
 from explorer.engine import Outcome
@@ -109,9 +108,7 @@ class Passes:
         session, driver = self._session, self._session.driver
         driver.baseline, driver.replayed = Baseline(), ()
         generator = session.engine.run(inputs, session.params, past.before)
-        plays = key is None and session.engine.replays and session.device.type == "cpu"
-        manner = PLAYED if plays and not session.engine.optimises else RUN
-        frames = driver.drive(generator, past.frame, steps, partial(_end, past, ended), manner)
+        frames = driver.drive(generator, past.frame, steps, partial(_end, past, ended))
         if key is None or self._below.known(key) is not None:
             yield from frames
             return

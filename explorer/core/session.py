@@ -28,7 +28,6 @@ from explorer.core.layers import Layer, layers_of, tree_of
 from explorer.core.passes import Passes, Past
 from explorer.core.reduction import as_maps
 from explorer.core.registry import Row
-from explorer.core.scripted import Scripted
 from explorer.core.streams import clip_of, with_frame
 from explorer.core.timeline import Timeline
 from explorer.core.training import Trainer, training_run
@@ -121,7 +120,6 @@ class Session:
         self.row = replace(self.row, **self.engine.described())
         self._capture = Capture(self.network, self._cancel.is_set)
         self._capture.channels_last = self.engine.channels_last
-        self.scripted = Scripted(self._capture)
         self._passes = Passes(self)
         self.driver.swept, self._tree = 0.0, None
         self.instruments.fit(self.layers())
