@@ -62,6 +62,7 @@ class Classify(Engine[ClassifyParams]):
     """EfficientNet-Lite0 on one picture."""
 
     Params: ClassVar[type[Any]] = ClassifyParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Field)
 
     network: EfficientNetLite0

@@ -78,6 +78,7 @@ class Vgg(Engine[VggParams]):
     """VGG on one picture."""
 
     Params: ClassVar[type[Any]] = VggParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Text, Curve, Matrix, Field)
 
     network: VGG

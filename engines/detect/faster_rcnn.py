@@ -108,6 +108,7 @@ class FasterRcnn(Engine[FasterRcnnParams]):
     """Two stages: anchors become proposals, proposals become detections."""
 
     Params: ClassVar[type[Any]] = FasterRcnnParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Text, Field, FeatureMaps, Matrix, Curve,
     )  # fmt: skip

@@ -107,6 +107,7 @@ class Fpn(Engine[FpnParams]):
     """Every level's parts, and what the detections owe to them."""
 
     Params: ClassVar[type[Any]] = FpnParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Text, Field, Matrix, Curve,
     )  # fmt: skip

@@ -101,6 +101,7 @@ class KeypointRcnn(Engine[KeypointRcnnParams]):
     """Detections, each with points."""
 
     Params: ClassVar[type[Any]] = KeypointRcnnParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Text, Keypoints, FeatureMaps, Field, Matrix, Scores, Curve,
     )  # fmt: skip

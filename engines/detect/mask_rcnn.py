@@ -104,6 +104,7 @@ class MaskRcnn(Engine[MaskRcnnParams]):
     """Detections, each with a mask."""
 
     Params: ClassVar[type[Any]] = MaskRcnnParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Text, Masks, FeatureMaps, Field, Scores, Matrix, Curve,
     )  # fmt: skip

@@ -78,6 +78,7 @@ class NanoDetector(Engine[NanoDetParams]):
     """One pass over one picture."""
 
     Params: ClassVar[type[Any]] = NanoDetParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Field, Matrix, Scores, Text)
 
     categories = CATEGORY_IDS

@@ -118,6 +118,7 @@ class Ssd(Engine[SsdParams]):
     """SSD on one picture, and its training on generated scenes."""
 
     Params: ClassVar[type[Any]] = SsdParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Field, FeatureMaps, Curve, Text,
     )  # fmt: skip

@@ -57,6 +57,7 @@ class SsdFace(Engine[SsdFaceParams]):
     """Faces in one picture."""
 
     Params: ClassVar[type[Any]] = SsdFaceParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Field, Text)
     categories = CATEGORY_IDS
     network: SsdMobileNet

@@ -55,6 +55,7 @@ class YOLO9000(Engine[Yolo9000Params]):
     """YOLO9000 on one picture, and the joint training of a small one."""
 
     Params: ClassVar[type[Any]] = Yolo9000Params
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Graph, Scores, FeatureMaps, Field, Curve, Text,
     )  # fmt: skip

@@ -107,6 +107,7 @@ class YoloV1Engine(Engine[YoloV1Params]):
     """YOLO v1 on one picture, and its training on generated scenes."""
 
     Params: ClassVar[type[Any]] = YoloV1Params
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Masks, Field, FeatureMaps, Curve, Text,
     )  # fmt: skip

@@ -100,6 +100,7 @@ class YoloV2Engine(Engine[YoloV2Params]):
     """YOLO v2 on one picture at any size, and its training on generated scenes."""
 
     Params: ClassVar[type[Any]] = YoloV2Params
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (
         Image, Boxes, Scores, Field, FeatureMaps, Scatter, Curve, Text,
     )  # fmt: skip

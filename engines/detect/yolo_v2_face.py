@@ -59,6 +59,7 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
     """Faces in one picture, at any input size."""
 
     Params: ClassVar[type[Any]] = YoloV2FaceParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, FeatureMaps, Field, Text)
     categories = CATEGORY_IDS
     network: FaceYolo

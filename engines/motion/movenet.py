@@ -67,6 +67,7 @@ class MoveNets(Engine[MoveNetParams]):
     """One pass over one picture."""
 
     Params: ClassVar[type[Any]] = MoveNetParams
+    layout = "NHWC"
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Boxes, Field, Scores)
     warm_up: ClassVar[int] = 1
 

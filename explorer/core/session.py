@@ -116,6 +116,8 @@ class Session:
             self.network = network.to(self.device).eval().requires_grad_(False)
         except Exception as error:  # noqa: BLE001 -- whatever an engine raises becomes one clear error
             raise failure_of(error, self.row.name, self.device, self._capture) from None
+        if self.engine.layout == "NHWC" and self.device.type == "cpu":
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.engine.network = self.network
         self.row = replace(self.row, **self.engine.described())
         self._capture = Capture(self.network, self._cancel.is_set)
