@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.clip import live_rate
+from benchmarks.clip import in_plain_layout, live_rate
 from benchmarks.line import Effort
 from benchmarks.stage import stage
 from benchmarks.timing import median, paired
@@ -31,15 +31,18 @@ def against(name: str, group: str, once: Once, effort: Effort) -> dict[str, Any]
         once: the loop's body: run on one picture, and read what is wanted of it.
 
     Returns:
-        ``ratio`` of wall time in the window, ``ratio_without_window`` of the session alone, and
-        frames a second live and bare.
+        ``ratio`` of wall time in the window, ``ratio_without_window`` of the session alone,
+        ``of_plain`` in the window against the loop over the network in torch's own layout of maps,
+        and frames a second of the three.
     """
     rates = played(name, group, once, effort)
     return {
-        "ratio": round(median([live / bare for live, bare in rates]), 3),
+        "ratio": round(median([live / bare for live, bare, _ in rates]), 3),
         "ratio_without_window": round(unseen(name, once, effort), 3),
-        "live_fps": round(median([live for live, _ in rates]), 1),
-        "bare_fps": round(median([bare for _, bare in rates]), 1),
+        "of_plain": round(median([live / plain for live, _, plain in rates]), 3),
+        "live_fps": round(median([live for live, _, _ in rates]), 1),
+        "bare_fps": round(median([bare for _, bare, _ in rates]), 1),
+        "plain_fps": round(median([plain for _, _, plain in rates]), 1),
     }
 
 
@@ -67,8 +70,8 @@ def unseen(name: str, once: Once, effort: Effort) -> float:
     return pairs.ratio
 
 
-def played(name: str, group: str, once: Once, effort: Effort) -> list[tuple[float, float]]:
-    """Live rate, and bare rate right before, a few times."""
+def played(name: str, group: str, once: Once, effort: Effort) -> list[tuple[float, float, float]]:
+    """Live rate, and right before it the bare one and that of the plain layout, a few times."""
     row = table()[name]
     path = assets() / "bunny.mp4"
     frames = effort.count(FRAMES, 4)
@@ -78,8 +81,10 @@ def played(name: str, group: str, once: Once, effort: Effort) -> list[tuple[floa
         session: Any = live.runner._session
         torch.set_num_threads(live.threads)
         for _ in range(effort.count(PLAYS, 1)):
+            with in_plain_layout(session):
+                plain = bare_rate(session, once, path, frames)
             bare = bare_rate(session, once, path, frames)
-            made.append((live_rate(live, path, frames), bare))
+            made.append((live_rate(live, path, frames), bare, plain))
     return made
 
 

@@ -125,7 +125,7 @@ class Engine(Generic[P]):
         replays: a part of the network whose output is known need not run again below an edit; False
             where the engine looks into parts while they run.
         layout: how maps lie in memory on a CPU. NHWC makes depthwise convolution and pooling 1.1 to
-            4 times as fast; ``view`` of a map may then fail where ``reshape`` does not.
+            2.6 times as fast; ``view`` of a map may then fail where ``reshape`` does not.
     """
 
     Params: ClassVar[type[Any]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QFont,
@@ -35,6 +36,7 @@ BAR, SCALE = 12, 18  # px of a bar; px of the scale below the bars
 LEAST_ROW = 12  # px: rows close up to this before they scroll
 CAPTION_FROM = 190  # px of a panel
 SMALL_BELOW = 18  # px of a row from which on words are captions
+REPAINT_EVERY = 0.08  # s: digits that change faster cannot be read
 LABEL_SHARE = 0.45  # of the width, at most
 POSITIVE, NEGATIVE = 0, 4  # colours of bars, by their place in the series' order
 
@@ -75,12 +77,16 @@ class ScoreBars(QWidget):
         self._probability = True
         self._lay: Lay | None = None
         self._drawn: tuple[object, QPixmap] | None = None
+        self._renewed_at = -REPAINT_EVERY
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._renew)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
 
     def show_scores(self, artefact: Scores) -> None:
-        """Show the scores; probabilities keep the axis at 0 to 1."""
+        """Show the scores, within `REPAINT_EVERY`; probabilities keep the axis at 0 to 1."""
         self.scores, self.labels = artefact.scores, artefact.labels
         self._lay = None
         self._probability = artefact.probability
@@ -88,8 +94,11 @@ class ScoreBars(QWidget):
         self._span()
         self.row = min(self.row, len(self.scores) - 1)
         self.setMinimumHeight(LEAST_ROW * len(self.scores))
-        self.setAccessibleName("Scores: " + ", ".join(self.words(i) for i in range(self.count)[:5]))
-        self.update()
+        wait = REPAINT_EVERY - (time.monotonic() - self._renewed_at)
+        if wait <= 0:
+            self._renew()
+        elif not self._soon.isActive():
+            self._soon.start(max(1, round(1000 * wait)))
 
     def show_before(self, before: dict[str, float]) -> None:
         """Hollow bars, by label."""
@@ -300,6 +309,11 @@ class ScoreBars(QWidget):
         self.high = max(0.0, float(finite.max())) if len(finite) else 1.0
         if self.high - self.low <= 0:
             self.high = 1.0
+
+    def _renew(self) -> None:
+        self._renewed_at = time.monotonic()
+        self.setAccessibleName("Scores: " + ", ".join(self.words(i) for i in range(self.count)[:5]))
+        self.update()
 
     def _choose(self, row: int) -> None:
         if row != self.row:

@@ -112,6 +112,28 @@ def prints(made: list[Artefact]) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in found.items()}
 
 
+def test_the_layout_of_maps_changes_no_result(session: Session) -> None:
+    if session.engine.layout == "NCHW":
+        return
+    network: Any = session.network
+    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    shaped = [m.weight for m in convolutions if m.in_channels > m.groups and m.kernel_size[0] > 1]
+    assert shaped
+    assert not any(weight.is_contiguous() for weight in shaped)
+    as_declared = artefacts(frames(session))
+    network.to(memory_format=torch.contiguous_format)
+    plain = artefacts(frames(session))
+    network.to(memory_format=torch.channels_last)
+    assert [a.name for a in plain] == [a.name for a in as_declared]
+    for one, other in zip(as_declared, plain, strict=True):
+        for field, values in one.arrays().items():
+            if values.dtype.kind == "f" and values.size:
+                size = float(np.nanmax(np.abs(values), initial=1e-3))
+                np.testing.assert_allclose(
+                    values, other.arrays()[field], rtol=0, atol=2e-4 * size, err_msg=one.name
+                )
+
+
 def test_the_row_fits_the_class(row: Row) -> None:
     cls = load(row)
     assert issubclass(cls, Engine)

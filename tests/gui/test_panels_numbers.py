@@ -588,6 +588,20 @@ def test_bars_are_as_long_as_their_score(show: Show) -> None:
     assert colour(image, QPointF(first.right() + 3, first.center().y())) != colour(image, inside)
 
 
+def test_bars_follow_a_clip_no_faster_than_digits_can_be_read(show: Show, qtbot: Any) -> None:
+    panel: ScoresPanel = show(Scores("o/top", [0.5], ["cat"]))
+    bars = panel.bars
+    qtbot.waitUntil(lambda: "0.5" in bars.accessibleName())
+    painted: list[int] = []
+    bars.paintEvent = lambda event: painted.append(1)  # type: ignore[method-assign]
+    for i in range(40):  # at 200 a second
+        panel.show_artefact(Scores("o/top", [0.5 + i / 100], ["cat"]))
+        qtbot.wait(5)
+    assert bars.scores.tolist() == pytest.approx([0.89])  # what is exported or probed is never late
+    qtbot.waitUntil(lambda: "0.89" in bars.accessibleName(), timeout=2000)
+    assert 1 <= len(painted) <= 20
+
+
 def test_probabilities_keep_their_axis_and_signed_scores_stand_on_zero(show: Show) -> None:
     panel: ScoresPanel = show(Scores("o/a", [0.001, 0.002], ["a", "b"]))
     assert (panel.bars.low, panel.bars.high) == (0, 1)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.core.reduction import as_maps, reduce, statistics
+from explorer.core.reduction import as_maps, planar, reduce, statistics
 from explorer.views import GAP, NOT_FINITE, TOP, View, grid_columns
 
 
@@ -34,6 +34,21 @@ def test_relu_data_start_at_zero_and_signed_data_are_symmetric() -> None:
     assert positive[0] == 0.0
     assert positive[1] == pytest.approx(float(np.quantile(data.relu().numpy(), 0.99)), rel=0.1)
     assert signed[0] == -signed[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 70, 9, 8), (3, 5, 4, 6), (1, 1, 4, 4), (1, 6, 1, 1)])
+def test_maps_of_a_network_that_runs_channels_last_are_the_same_maps(
+    shape: tuple[int, ...],
+) -> None:
+    plain = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    last = plain.to(memory_format=torch.channels_last)
+    for batch, maps in ((last, plain), (last[-1], plain[-1])):
+        made = planar(batch)
+        assert made.is_contiguous()
+        assert torch.equal(made, maps)
+    one, other = reduce(last[0], View("x")), reduce(plain[0], View("x"))
+    assert torch.equal(one.index, other.index)
+    assert torch.equal(one.limits, other.limits)
 
 
 def test_statistics_against_numpy() -> None:

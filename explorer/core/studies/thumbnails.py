@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer.core.reduction import strided
+from explorer.core.reduction import planar, strided
 
 SAMPLE = 2048  # values of a layer that its histogram and its colour range are made from
 ENDS = 0.01  # share of a bounded activation's span that counts as its end
@@ -103,7 +103,7 @@ def reduce_layer(
     Raises:
         ValueError: there are no values.
     """
-    x = real(x)
+    x = planar(real(x))
     if not x.numel():
         raise ValueError("it has no values")
     rows = by_unit(x, module)
