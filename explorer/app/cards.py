@@ -131,10 +131,12 @@ class Cards(QObject):
         self._window.say(f"Weights {name} are here")
         self._window.sources.later(self._window.look_at_weights)
 
-    @Slot(str)
-    def on_trained(self, path: str) -> None:
-        """A training has ended."""
-        self._window.say(f"Training has ended{f': {path}' if path else ''}")
+    @Slot(str, str)
+    def on_trained(self, path: str, provenance: str) -> None:
+        """A training has ended or was stopped: what the weights are now and where they are kept."""
+        kept = f"Its weights are kept in {path}"
+        self._window.status_bar.show_provenance(provenance, (kept,) if path else ())
+        self._window.say(f"Training has ended{f'. {kept}' if path else ''}")
 
     def input_refused(
         self, name: str, message: str, again: Act | None, remedy: str = "", details: str = ""

@@ -58,7 +58,7 @@ class Runner(QThread):
     torch_loaded = Signal(str)
     frame_moved = Signal(int)
     source_ended = Signal()
-    trained = Signal(str)
+    trained = Signal(str, str)
     weights_ready = Signal(str)
     laid = Signal(object)
 
@@ -444,8 +444,11 @@ class Runner(QThread):
         session = self._session
         if session is not None:
             self._source.playing = False
-            self._deliver(session, session.train(inputs, out=out))
-            self.trained.emit(str(out) if out else "")
+            try:
+                self._deliver(session, session.train(inputs, out=out))
+            finally:
+                kept = out is not None and out.is_file()
+                self.trained.emit(str(out) if kept else "", session.provenance)
             self.idle.emit()
 
     def _read(self, handle: Handle, unit: int | None, y: int, x: int) -> None:

@@ -53,6 +53,7 @@ from explorer.app.status import StatusBar
 from explorer.app.surgery import Surgery
 from explorer.app.tour import Tour
 from explorer.app.transport import Transport
+from explorer.core import paths
 from explorer.core.registry import Row, table
 from explorer.panels.theme import THEMES, style_sheet
 
@@ -337,7 +338,7 @@ class Window(QMainWindow):
     def train(self) -> None:
         """Train the open engine and watch it learn."""
         if self.room.opened is not None and self.room.opened.can_train:
-            self.runner.train(self.sources.inputs())
+            self.runner.train(self.sources.inputs(), paths.training(self.row.name))
         else:
             self.say(f"{self.row.title} has no training of its own")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def data() -> Path:
 def config() -> Path:
     """The user's folder for settings and layouts."""
     return _user("config", platformdirs.user_config_path)
+
+
+def training(engine: str) -> Path:
+    """Where a training that begins now, and was given no file, keeps its weights."""
+    return data() / "trainings" / f"{engine}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
 
 
 def _user(name: str, ordinary: Callable[..., Path]) -> Path:

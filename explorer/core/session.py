@@ -93,6 +93,7 @@ class Session:
         self._tree: tuple[list[tuple[str, nn.Module]], list[Layer]] | None = None
         self._stride = 1
         self._inputs_used: dict[str, str] = {}
+        self._taught = 0  # steps of the newest training of the network that is open
 
     # -- opening
 
@@ -108,6 +109,7 @@ class Session:
         self.engine = cls()
         self.engine.host = self.host
         self.host.forget()
+        self._taught = 0
         self._forget_run()
         try:
             with self.driver.turn(), torch.no_grad():
@@ -148,7 +150,10 @@ class Session:
 
     @property
     def provenance(self) -> str:
-        """Where the weights come from: "trained", "trained here", "random", "none", a file."""
+        """Where the weights come from: "trained", "trained here", "random", "none", a file, or a
+        training of this session."""
+        if self._taught:
+            return f"trained in this session, {self._taught} steps"
         if self.engine.provenance:
             return self.engine.provenance
         if self.host.sources:
@@ -347,6 +352,7 @@ class Session:
             yield from self.driver.drive(running, 0, manner=TRAINING)
         finally:
             self.network.eval().requires_grad_(False)
+            self._taught = trainer.latest.step if trainer.latest is not None else self._taught
             trainer.save()
 
     def evaluate(

@@ -120,7 +120,7 @@ class FakeRunner(QObject):
     torch_loaded = Signal(str)
     frame_moved = Signal(int)
     source_ended = Signal()
-    trained = Signal(str)
+    trained = Signal(str, str)
     weights_ready = Signal(str)
     laid = Signal(object)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QObject, Qt, Slot
 from pytestqt.qtbot import QtBot
+from safetensors import safe_open
 
 from explorer.app.runner import Runner
 from explorer.core.media import open_clip, read_image, sample_inputs
@@ -188,6 +189,33 @@ def test_an_optimisation_goes_on_under_a_live_knob_and_ends_on_cancel(
     runner.cancel()
     qtbot.waitUntil(lambda: watch.idle > idle, timeout=WAIT)
     assert not watch.failures
+
+
+def test_a_training_that_is_stopped_is_kept_and_named_until_the_network_is_built_anew(
+    qtbot: QtBot, runner: Runner, tmp_path: Path
+) -> None:
+    watch = opened(qtbot, runner, "fast-weights")
+    assert watch.opened[0].provenance == "trained here"
+    said: list[tuple[str, str]] = []
+    runner.trained.connect(lambda *words: said.append(words), Qt.ConnectionType.QueuedConnection)
+    out = tmp_path / "not there yet" / "mine.safetensors"
+    runner.train(sample_inputs(table()["fast-weights"]), out)
+    qtbot.waitUntil(lambda: len(watch.frames) >= 3, timeout=WAIT)
+    runner.cancel()
+    qtbot.waitUntil(lambda: bool(said), timeout=WAIT)
+    assert not watch.failures
+    assert said[0][0] == str(out)
+    steps = safetensors_facts(out)["steps"]
+    assert said[0][1] == f"trained in this session, {steps} steps"
+    runner.open(table()["fast-weights"], {})
+    qtbot.waitUntil(lambda: len(watch.opened) == 2, timeout=WAIT)
+    assert watch.opened[1].provenance == "trained here"
+
+
+def safetensors_facts(path: Path) -> dict[str, str]:
+    with safe_open(path, "np") as file:
+        facts: dict[str, str] = file.metadata()
+    return facts
 
 
 def test_another_engine_takes_over_in_the_middle_of_an_optimisation(
