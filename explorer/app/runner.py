@@ -341,7 +341,8 @@ class Runner(QThread):
         source.fresh = False
         self.frame_moved.emit(source.position)
         try:
-            self._deliver(session, session.at(source.inputs, source.position))
+            frames = session.at(source.inputs, source.position, held=not source.playing)
+            self._deliver(session, frames)
         except IndexError:
             source.playing = False
             source.position = max(0, len(clip) - 1)

@@ -239,8 +239,11 @@ class Session:
                 return
             index, done = index + every, done + 1
 
-    def at(self, inputs: Inputs, index: int) -> Iterator[Frame]:
+    def at(self, inputs: Inputs, index: int, *, held: bool = False) -> Iterator[Frame]:
         """Run on one frame of the clip; after a seek the frames before it fill the memory again.
+
+        Args:
+            held: of a camera, the frame that was read last, when that was ``index``.
 
         Raises:
             IndexError: the clip has no such frame.
@@ -257,15 +260,15 @@ class Session:
                     continue
         self._see_held_frames(inputs, clip, index)
         begun = time.perf_counter()
-        pixels = self._decode(clip, index)
+        pixels = self._decode(clip, index, held=held)
         decode = 1e3 * (time.perf_counter() - begun)
         for made in self._run(with_frame(inputs, pixels, index), index, moment=index):
             yield replace(made, milliseconds={**made.milliseconds, "decode": decode})
 
-    def _decode(self, clip: ClipInput, index: int) -> Pixels:
+    def _decode(self, clip: ClipInput, index: int, *, held: bool) -> Pixels:
         """The pixels of a frame; of the one before last asked for, the very same array."""
         known, at, pixels = self._decoded
-        if clip.live or known is not clip or at != index:
+        if (clip.live and not held) or known is not clip or at != index:
             pixels = clip[index]
             self._decoded = (clip, index, pixels)
         return pixels
