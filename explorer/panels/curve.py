@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer.kinds import Array, Artefact, Curve
-from explorer.panels.line import Line
+from explorer.panels.line import Line, Spots
 from explorer.panels.plot_panel import PlotPanel, Reading, logged, nearest, set_log
 from explorer.panels.plotting import pg
 from explorer.panels.series import ORDER, marker, series_colour, series_pen
@@ -130,9 +130,7 @@ class CurvePanel(PlotPanel):
             solid = i < len(ORDER)
             line = Line(pen=series_pen(i, self.theme, WIDTH if solid else 1.0), connect="finite")
             colour = series_colour(i, self.theme)
-            spots = pg.ScatterPlotItem(
-                symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour
-            )
+            spots = Spots(symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour)
             self.plot.add(line)
             self.plot.add(spots, bounds=False)
             self._lines.append(line)

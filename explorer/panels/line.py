@@ -1,11 +1,16 @@
-"""Line: a curve drawn in screen pixels, which Qt does a hundred times quicker than a wide path."""
+"""Line: a curve drawn in screen pixels, which Qt does a hundred times quicker than a wide path.
+
+Lines and the spots on them say that they fill the view. Where exactly they lie pyqtgraph works out
+from the data, several times a painting, which took longer than to draw them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPen
 
 from explorer.panels.plotting import pg
@@ -18,6 +23,10 @@ class Line(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
     120 noisy points, against 0.3 ms in pieces. Dashes would begin anew at each piece, so dashed
     lines are a path of one pixel's width, which is quick as well.
     """
+
+    def boundingRect(self) -> QRectF:
+        """The view; the range that shows all goes by the data."""
+        return _view_of(self, super().boundingRect)
 
     def paint(self, painter: QPainter, *args: Any) -> None:
         """Map the points to the screen and draw between those that are finite."""
@@ -60,3 +69,17 @@ class Line(pg.PlotCurveItem):  # type: ignore[misc]  # pyqtgraph has no types
             store.resize(len(ends))
             store.ndarray()[:] = ends
             painter.drawLines(*store.drawargs())
+
+
+class Spots(pg.ScatterPlotItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """Markers of a line."""
+
+    def boundingRect(self) -> QRectF:
+        """The view."""
+        return _view_of(self, super().boundingRect)
+
+
+def _view_of(item: Any, own: Callable[[], QRectF]) -> QRectF:
+    box = item.getViewBox()
+    found: QRectF = own() if box is None else box.viewRect()
+    return found

@@ -80,6 +80,7 @@ class MatrixView(QWidget):
         self._pressed: QPointF | None = None
         self._dragged: tuple[QPointF, QRectF] | None = None
         self._table: list[int] = []
+        self._laid: tuple[object, Layout] | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -118,13 +119,18 @@ class MatrixView(QWidget):
 
     def layout_now(self) -> Layout:
         """Where everything is at the present size and zoom."""
-        rows, columns = self.content.shape
+        content = self.content
+        rows, columns = content.shape
         window = self.window_cells or QRectF(0, 0, columns, rows)
-        return lay_out(
-            (self.width(), self.height()), (rows, columns), window, len(self.content.planes),
-            columns=self.content.columns, rows=self.content.rows, heads=self.content.heads,
-            metrics=QFontMetrics(font("caption")),
-        )  # fmt: skip
+        key = (self.size().toTuple(), content.shape, window.getRect(), len(content.planes),
+               content.columns, tuple(content.rows), tuple(content.heads))  # fmt: skip
+        if self._laid is None or self._laid[0] != key:  # asked for several times a frame
+            self._laid = key, lay_out(
+                (self.width(), self.height()), (rows, columns), window, len(content.planes),
+                columns=content.columns, rows=content.rows, heads=content.heads,
+                metrics=QFontMetrics(font("caption")),
+            )  # fmt: skip
+        return self._laid[1]
 
     def cell_at(self, at: QPointF) -> Cell | None:
         """The cell at a place of the widget."""
