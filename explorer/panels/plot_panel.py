@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSizeF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
@@ -28,6 +28,13 @@ from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
 from explorer.panels.wording import number_text
 
 Range = tuple[float, float]
+Drawn = tuple[
+    tuple[QColor, QRectF],
+    list[tuple[QColor, QRectF]],
+    list[tuple[QRectF, Qt.AlignmentFlag | Qt.TextFlag, str]],
+]  # the axis, its ticks, its words
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextDontClip
+BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextDontClip
 Reading = tuple[int, str, float | None]  # series, words, height in plot coordinates
 CHIP_ROWS = 12
 LINE = 16
@@ -87,22 +94,16 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     def paint(self, painter: QPainter, *args: Any) -> None:
         """Draw ticks and numbers straight away: a recorded picture looks its fonts up each time."""
         if self.picture is None:
-            picture = QPicture()
-            measure = QPainter(picture)
-            measure.setFont(self.style["tickFont"])
-            self._specs = self.generateDrawSpecs(measure)
-            measure.end()
-            self.picture = picture  # pyqtgraph sets None when it wants the ticks anew
+            self._specs = self.generateDrawSpecs(painter)
+            self.picture = QPicture()  # pyqtgraph sets None when it wants the ticks anew
         if self._specs is None:
             return
         axis, ticks, words = self._specs
         name = self._name_place()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        for pen, start, end in (*ticks, axis):  # level or upright: filling is quicker than lines
-            line = QRectF(start, end).normalized()
-            line.setSize(QSizeF(max(1.0, line.width()), max(1.0, line.height())))
-            painter.fillRect(line, pen.color())
+        for colour, line in (*ticks, axis):  # level or upright: filling is quicker than lines
+            painter.fillRect(line, colour)
         painter.setFont(self.style["tickFont"])
         painter.setPen(self.textPen())
         for box, flags, text in words:
@@ -111,6 +112,57 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         if not name.isEmpty():
             painter.drawText(name, Qt.AlignmentFlag.AlignCenter, self.name_among_ticks)
         painter.restore()
+
+    def generateDrawSpecs(self, painter: QPainter) -> Drawn | None:
+        """Where the axis, its ticks, which cross the view, and their numbers lie.
+
+        pyqtgraph's own makes two points of each tick: most of what it took to draw a small plot.
+        """
+        bounds = self.mapRectFromParent(self.geometry())
+        view = self.linkedView()
+        area = view.mapRectToItem(self, view.boundingRect())
+        upright = self.orientation == "left"
+        length = bounds.height() if upright else bounds.width()
+        low, high = self.range
+        if length <= 0 or low == high:
+            return None
+        step = (-length if upright else length) / (high - low)
+        zero = (bounds.bottom() if upright else bounds.left()) - low * step
+        seen, metrics = self.boundingRect(), QFontMetrics(self.style["tickFont"])
+        tall, widest = 0.8 * metrics.height(), 0.0
+        ticks: list[tuple[QColor, QRectF]] = []
+        words: list[tuple[QRectF, Qt.AlignmentFlag | Qt.TextFlag, str]] = []
+        for i, (spacing, values) in enumerate(self.tickValues(low, high, length)):
+            colour = QColor(self.tickPen().color())
+            colour.setAlpha(int(GRID / (i + 1) * min(1.0, 0.05 * length / (len(values) + 1))))
+            texts = self.tickStrings(values, 1.0, spacing) or [""] * len(values)
+            for value, text in zip(values, texts, strict=True):
+                at = zero + value * step
+                if not min(low, high) <= value <= max(low, high):
+                    continue
+                if upright:
+                    ticks.append(
+                        (colour, QRectF(bounds.right(), at, area.right() - bounds.right(), 1))
+                    )
+                else:
+                    ticks.append((colour, QRectF(at, area.top(), 1, bounds.top() - area.top())))
+                if not text:
+                    continue
+                wide = metrics.horizontalAdvance(text)
+                widest = max(widest, wide)
+                if upright:
+                    box = QRectF(bounds.right() - 5 - wide, at - tall / 2, wide, tall)
+                else:
+                    box = QRectF(at - wide / 2, bounds.top() + 2, wide, tall)
+                if seen.contains(box):
+                    words.append((box, RIGHT if upright else BELOW, text))
+        self._updateMaxTextSize(widest if upright else tall if words else 0)
+        line = (
+            QRectF(bounds.right() - 1, bounds.top() - 1, 1, bounds.height() + 2)
+            if upright
+            else (QRectF(bounds.left() - 1, bounds.top() + 1, bounds.width() + 2, 1))
+        )
+        return (self.pen().color(), line), ticks, words
 
     def _name_place(self) -> QRectF:
         """Where the name stands among the labels: right of them, or above them; empty: nowhere."""
