@@ -241,16 +241,15 @@ class Header(QWidget):
         self.flush()
 
     def _lines(self) -> tuple[str, str, str, str]:
-        """The four texts; in a narrow header a title of several words takes the caption's line."""
+        """The four texts; in a narrow header a title of several words takes the caption's line.
+
+        Also where it would fit: beside others whose titles do not, pictures stay equally large.
+        """
         title, facts, caption, warning = self._wanted
         if self.width() >= NARROW:
             return title, facts, caption, warning
-        face = font("title")
-        face.setPixelSize(TYPE_SCALE["caption"][0])
         first, space, last = title.rpartition(" ")
-        if not space or QFontMetrics(face).horizontalAdvance(title) <= self.width():
-            return title, "", "", warning
-        return first, "", last, warning
+        return (first, "", last, warning) if space else (title, "", "", warning)
 
     def _show_parts(self) -> None:
         narrow = self.width() < NARROW
