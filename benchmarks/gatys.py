@@ -12,7 +12,7 @@ from benchmarks.timing import clock, clock_name, median
 from explorer.core.media import sample_inputs
 from explorer.core.registry import table
 
-SIDES = {256: 6, 512: 3}  # px of the short side: iterations that count
+SIDES = {256: 16, 512: 6}  # px of the short side: iterations that count
 WARM = 1  # iterations before the first that counts: panels are made, memory is found
 TARGETS = 3  # passes before the first iteration: content, style, the first canvas
 DEPTH = 3  # index of the content layer, as the knob is set

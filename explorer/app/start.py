@@ -55,8 +55,10 @@ def application(theme: str = "dark") -> QApplication:
     from PySide6.QtGui import QGuiApplication
     from PySide6.QtWidgets import QApplication
 
+    from explorer.core.allocation import keep_freed_memory
     from explorer.panels.theme import THEMES, font, style_sheet
 
+    keep_freed_memory()  # before Qt has threads of its own
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])

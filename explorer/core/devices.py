@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
-import sys
 import threading
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from explorer.core.allocation import keep_freed_memory
 from explorer.engine import EngineError
-
-# Of mallopt, in malloc.h of glibc.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT = 1 << 28  # bytes
 
 _LOCKS: dict[str, threading.Lock] = {}
 
@@ -58,23 +53,6 @@ def settle_memory() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def keep_freed_memory() -> bool:
-    """Have the C library keep up to 256 MiB that a pass has freed for the next one.
-
-    By default glibc gives it back to the system, in threads beside the first at once: each frame
-    of a ResNet-50 then met 5,000 page faults, a tenth of its time. Elsewhere nothing is changed.
-
-    Returns:
-        whether the C library took it.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # another C library than glibc
-        return False
-    return bool(mallopt(_MMAP_THRESHOLD, _KEPT)) and bool(mallopt(_TRIM_THRESHOLD, _KEPT))
 
 
 class Turn:
