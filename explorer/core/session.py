@@ -350,12 +350,14 @@ class Session:
         self.driver.run += 1
         self.network.train().requires_grad_(True)
         generator = self.engine.train(inputs, self.params, checkpoint)
+        told = self.engine.provenance
         try:
             running = training_run(generator, trainer)
             yield from self.driver.drive(running, 0, manner=TRAINING)
         finally:
             self.network.eval().requires_grad_(False)
-            self._taught = trainer.latest.step if trainer.latest is not None else self._taught
+            if trainer.latest is not None and self.engine.provenance == told:
+                self._taught = trainer.latest.step  # else the engine has said so itself
             trainer.save()
 
     def evaluate(
