@@ -89,7 +89,7 @@ def in_plain_layout(session: Session) -> Iterator[nn.Module]:
     network: Any = session.network
     network.to(memory_format=torch.contiguous_format)
     yield network
-    if session.engine.layout == "NHWC":
+    if session.engine.layout == "NHWC" and session.device.type == "cpu":
         network.to(memory_format=torch.channels_last)
 
 

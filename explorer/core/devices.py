@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from explorer.core.allocation import give_back, keep_freed_memory
+from explorer.core.allocation import keep_freed_memory
 from explorer.engine import EngineError
 
 _LOCKS: dict[str, threading.Lock] = {}
@@ -52,7 +52,6 @@ def settle_memory() -> None:
     """
     gc.unfreeze()
     gc.collect()
-    give_back()
     gc.freeze()
 
 

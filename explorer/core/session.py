@@ -153,7 +153,7 @@ class Session:
         """Where the weights come from: "trained", "trained here", "random", "none", a file, or a
         training of this session."""
         if self._taught:
-            return f"trained in this session, {self._taught} steps"
+            return f"trained in this session, {self._taught} step{'s' * (self._taught != 1)}"
         if self.engine.provenance:
             return self.engine.provenance
         if self.host.sources:

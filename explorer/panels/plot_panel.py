@@ -86,7 +86,7 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     ) -> list[str]:
         """Write the ticks the way the rest of the window writes numbers."""
         if spacing is None:
-            return []  # bare: pyqtgraph would measure every empty label
+            return [""] * len(values)
         if self.logMode:
             return [number_text(10.0 ** float(v), 4) for v in values]
         return labels(values)
@@ -124,7 +124,7 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         upright = self.orientation == "left"
         length = bounds.height() if upright else bounds.width()
         low, high = self.range
-        if length <= 0 or low == high:
+        if length <= 0 or low >= high:
             return None
         step = (-length if upright else length) / (high - low)
         zero = (bounds.bottom() if upright else bounds.left()) - low * step
@@ -135,11 +135,11 @@ class Axis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         for i, (spacing, values) in enumerate(self.tickValues(low, high, length)):
             colour = QColor(self.tickPen().color())
             colour.setAlpha(int(GRID / (i + 1) * min(1.0, 0.05 * length / (len(values) + 1))))
-            texts = self.tickStrings(values, 1.0, spacing) or [""] * len(values)
+            texts = self.tickStrings(values, 1.0, spacing)
             for value, text in zip(values, texts, strict=True):
-                at = zero + value * step
-                if not min(low, high) <= value <= max(low, high):
+                if not low <= value <= high:
                     continue
+                at = zero + value * step
                 if upright:
                     ticks.append(
                         (colour, QRectF(bounds.right(), at, area.right() - bounds.right(), 1))
