@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from explorer.kinds import Affine, Array, Artefact, Image, Matrix, named_arrays
 from explorer.panels import panel_class
 from explorer.panels.group_grid import SPACE, columns_for, least_size
+from explorer.panels.header import Header
 from explorer.panels.icons import icon
 from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Panel, write_whole
@@ -89,6 +90,9 @@ class GroupPanel(QWidget):
         self._sharing = QTimer(self)
         self._sharing.setSingleShot(True)
         self._sharing.timeout.connect(self.share_scale)
+        self._levelling = QTimer(self)
+        self._levelling.setSingleShot(True)
+        self._levelling.timeout.connect(self.level_titles)
 
     # -- items ---------------------------------------------------------------------------------
 
@@ -146,6 +150,13 @@ class GroupPanel(QWidget):
             for panel, _ in members:
                 panel.set_limits(limits)
 
+    def level_titles(self) -> None:
+        """All titles over two lines where one has to be, so that pictures stay equally large."""
+        headers = [panel.header for panel in self.visible_panels()]
+        apart = not all(header.fits() for header in headers)
+        for header in headers:
+            header.set_apart(apart=apart)
+
     def hide_item(self, item: str) -> None:
         """Take an item out of the grid; it goes on being updated."""
         self.hidden.add(item)
@@ -198,6 +209,7 @@ class GroupPanel(QWidget):
     def picture(self, scale: float = 1) -> QImage:
         """The whole group as it is shown, ``scale`` times as dense as the screen."""
         self.share_scale()
+        self.level_titles()
         made = QImage(self.size() * scale, QImage.Format.Format_ARGB32_Premultiplied)
         made.setDevicePixelRatio(scale)
         made.fill(self.theme.colour("window"))
@@ -252,7 +264,9 @@ class GroupPanel(QWidget):
         self._arrange()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A double click on a title enlarges its item."""
+        """A double click on a title enlarges its item; titles are levelled when one is resized."""
+        if event.type() == QEvent.Type.Resize and isinstance(watched, Header):
+            self._levelling.start(0)
         if event.type() == QEvent.Type.MouseButtonDblClick:
             for item, panel in self.panels.items():
                 if watched is panel.header:

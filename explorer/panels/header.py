@@ -120,7 +120,7 @@ class Header(QWidget):
         self._theme = DARK
         self._wanted: tuple[str, str, str, str] = ("", "", "", "")
         self._shown_at = 0.0
-        self._low = False
+        self._low = self._apart = False
         self.title = ElidedLabel("title", "text", self, middle=True)
         self.facts = ElidedLabel("number", "muted", self, least=LEAST_FACTS)
         self.caption = ElidedLabel("caption", "muted", self)
@@ -241,15 +241,27 @@ class Header(QWidget):
         self.flush()
 
     def _lines(self) -> tuple[str, str, str, str]:
-        """The four texts; in a narrow header a title of several words takes the caption's line.
-
-        Also where it would fit: beside others whose titles do not, pictures stay equally large.
-        """
+        """The four texts; in a narrow header a title of several words takes the caption's line."""
         title, facts, caption, warning = self._wanted
         if self.width() >= NARROW:
             return title, facts, caption, warning
         first, space, last = title.rpartition(" ")
-        return (first, "", last, warning) if space else (title, "", "", warning)
+        if not space or (self.fits() and not self._apart):
+            return title, "", "", warning
+        return first, "", last, warning
+
+    def fits(self) -> bool:
+        """Whether the title has room in one line, small where the header is narrow."""
+        face = font("title")
+        face.setPixelSize(TYPE_SCALE["caption"][0])
+        wide = QFontMetrics(face).horizontalAdvance(self._wanted[0])
+        return self.width() >= NARROW or wide <= self.width()
+
+    def set_apart(self, *, apart: bool) -> None:
+        """Write a narrow title over two lines even where it fits, as its neighbours have to."""
+        if apart != self._apart:
+            self._apart = apart
+            self.flush()
 
     def _show_parts(self) -> None:
         narrow = self.width() < NARROW

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from explorer.kinds import Boxes, Curve, Field, Image, Matrix, Scores, Text
 from explorer.panels.group import GroupPanel
+from explorer.panels.header import NARROW
 from explorer.panels.marks import BoxesPanel
 from explorer.panels.matrix import MatrixPanel
 from explorer.panels.panel import Probed
@@ -270,3 +271,22 @@ def test_an_empty_timeline(bar: TimelineBar, qtbot: Any) -> None:
     for key in (Qt.Key.Key_Left, Qt.Key.Key_End, Qt.Key.Key_M):
         qtbot.keyClick(bar.track, key)
     assert asked == []
+
+
+def test_titles_of_a_row_take_two_lines_where_one_of_them_has_to(qtbot: Any) -> None:
+    group = GroupPanel()
+    qtbot.addWidget(group)
+    group.resize(240, 500)
+    group.show()
+    values = np.eye(4, dtype=np.float32)
+    for item in ("conv a", "conv b", "conv c", "conv d", "conv e"):
+        group.add(Matrix(f"gram/{item}", values))
+    first = group.panels["conv a"].header
+    qtbot.waitUntil(lambda: 0 < first.width() < NARROW)
+    assert first.title.text() == "conv a"
+    group.add(Matrix("gram/conv of a far longer name", values))
+    qtbot.waitUntil(lambda: first.title.text() == "conv")
+    assert first.caption.text() == "a"
+    group.hide_item("conv of a far longer name")
+    group.level_titles()
+    assert first.title.text() == "conv a"
