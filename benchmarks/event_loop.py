@@ -103,7 +103,10 @@ def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[fl
         opened()
         calm(window)
         rest = lateness.watch(seconds)
+        shown = window.presenter.frames
         keep_busy(window)
+        while window.presenter.frames == shown:
+            lateness.watch(TICK)
         lateness.watch(WARM * seconds)  # the first frame makes panels, once
         busy = lateness.watch(seconds)
     finally:

@@ -115,6 +115,8 @@ class TitleBar(QWidget):
 
     def set_state(self, text: str, icon_name: str = "", *, hatched: bool = False) -> None:
         """Show ``frozen`` with a snowflake, or a stale frame's number on hatching."""
+        if (text, hatched) == (self.state.text(), self._hatched):
+            return  # at every frame: the window would be laid out anew
         self._hatched = hatched
         self.state.setText(text)
         self.state.setVisible(bool(text))
@@ -166,15 +168,24 @@ class Dock(QDockWidget):
         self._card: QWidget | None = None
         self.setWidget(self._frame)
         DropZone(self).dropped.connect(self.dropped)
+        self._in_front = True
+        self.visibilityChanged.connect(self._note_in_front)
 
     def add(self, widget: QWidget, stretch: int = 0) -> None:
         """Add a widget to the body, below what is there."""
         self._column.addWidget(widget, stretch)
 
     def fill(self, panel: QWidget) -> None:
-        """Put the panel in that takes the room there is."""
+        """Put the panel in that takes the room there is; a group is told when nobody can see it."""
         yield_drops(panel)
         self.add(panel, 1)
+        if hasattr(panel, "set_in_front"):
+            panel.set_in_front(self._in_front)
+            self.visibilityChanged.connect(panel.set_in_front)
+
+    @Slot(bool)
+    def _note_in_front(self, in_front: bool) -> None:
+        self._in_front = in_front
 
     def add_stretch(self) -> None:
         """Keep what was added at the top."""

@@ -159,6 +159,8 @@ class Looking(QObject):
         if hasattr(panel, "zoomed"):
             panel.zoomed.connect(self._window.presenter.zoomed)
         panel.gestured.connect(self.on_gesture)
+        if hasattr(panel, "looked_at"):
+            panel.looked_at.connect(self._window.presenter.looked_at)
         if hasattr(panel, "said"):
             panel.said.connect(self._window.say)
         if hasattr(panel, "show_knob"):  # what was painted goes with an undo

@@ -6,11 +6,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Slot
 
 from explorer.app.comparing import SUFFIX
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
     from explorer.app.window import Window
     from explorer.kinds import Artefact
     from explorer.panels.group import GroupPanel
@@ -39,6 +41,7 @@ class Presenter(QObject):
         self._photo: Any = None  # the Image that lies under fields, and the groups that have it
         self._lain: set[str] = set()
         self._more = False
+        self._unpainted: QWidget | None = None  # the window in which a panel has just been filled
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.setInterval(0)
@@ -65,8 +68,8 @@ class Presenter(QObject):
     def show(self, frame: Frame, *, stale: str = "") -> None:
         """Draw a frame; ``stale`` says in the titles which earlier step it is.
 
-        A frame of many panels is drawn in several turns of the event loop, so that a click or a
-        key between them need not wait for all.
+        A frame of many panels is drawn and painted in many turns of the event loop, so that a click
+        or a key between them need not wait for all.
         """
         begun = self._begun = time.perf_counter()
         window = self._window
@@ -88,22 +91,30 @@ class Presenter(QObject):
 
     @property
     def drawing(self) -> bool:
-        """Whether panels still wait for their part of the frame."""
-        return bool(self._left)
+        """Whether panels still wait for their part of a frame."""
+        return bool(self._left) or self._more
 
     @Slot()
     def _go_on(self) -> None:
-        """Give panels their artefacts for one turn's time, the rest in the next one."""
+        """Give panels their artefacts for one turn's time, or paint those of the turn before.
+
+        Left to itself Qt paints some 5 ms later, and in one piece, all that was filled till then.
+        """
         begun = time.perf_counter()
         spent = 0.0
+        if self._unpainted is not None:
+            QCoreApplication.sendEvent(self._unpainted, QEvent(QEvent.Type.UpdateRequest))
+            self._unpainted = None
+            spent = TURN_MS
         while self._left and spent < TURN_MS:
             artefact = self._left.popleft()
             panel = self.groups.get(artefact.group)
             if panel is not None:
                 self._add(panel, artefact)
+                self._unpainted = panel.window() if panel.isVisible() else self._unpainted
             spent = 1e3 * (time.perf_counter() - begun)
-        self.draw_ms += spent
-        if self._left:
+        self.draw_ms += 1e3 * (time.perf_counter() - begun)
+        if self._left or self._unpainted is not None:
             self._turn.start()
         else:
             if self.frame is not None:
@@ -126,6 +137,7 @@ class Presenter(QObject):
         self.groups = {}
         self.frame = self._photo = None
         self._left.clear()
+        self._unpainted = None
         self._turn.start()  # whatever waits in the mailbox is taken after it
         self._window.comparing.forget()
 
@@ -137,7 +149,15 @@ class Presenter(QObject):
         """The panels that show an input picture, which take marks in input pixels."""
         from explorer.panels.picture import ImagePanel
 
-        return [p for group in self.groups.values() for p in group.findChildren(ImagePanel)]
+        panels = (p for group in self.groups.values() for p in group.panels.values())
+        return [p for p in panels if isinstance(p, ImagePanel)]
+
+    @Slot()
+    def looked_at(self) -> None:
+        """A group came into view: its panels are filled with what they were not shown till now."""
+        group: Any = self.sender()
+        self._left.extendleft(reversed(group.take_unseen()))
+        self._turn.start()
 
     @Slot(object)
     def probed(self, probe: Any) -> None:
@@ -161,7 +181,7 @@ class Presenter(QObject):
 
     def _add(self, panel: GroupPanel, artefact: Artefact) -> None:
         try:
-            panel.add(artefact)
+            panel.offer(artefact)
         except Exception as error:  # noqa: BLE001 -- one panel must not take the others with it
             self._window.say(f"{artefact.name} cannot be drawn: {type(error).__name__}: {error}")
 

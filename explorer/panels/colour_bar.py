@@ -26,6 +26,7 @@ class ColourBar(QWidget):
         self._strip = QImage()
         self.setFont(font("number"))
         self._stacked = False
+        self._asked = QSize()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def show_range(
@@ -48,7 +49,7 @@ class ColourBar(QWidget):
         self._low, self._high, self._unit = low, high, unit
         self._tell(below, above)
         self._fit()
-        self.updateGeometry()
+        self._ask_for_room()
         self.update()
 
     def text(self) -> str:
@@ -81,6 +82,12 @@ class ColourBar(QWidget):
         stacked = self.width() < sum(self._text_widths()) + 32 + 4 * SPACE_M
         if stacked != self._stacked:
             self._stacked = stacked
+            self._ask_for_room()
+
+    def _ask_for_room(self) -> None:
+        """Have the panel laid out anew, but only when another size is wished for."""
+        if self.sizeHint() != self._asked:
+            self._asked = self.sizeHint()
             self.updateGeometry()
 
     def strip_place(self) -> QRect:

@@ -172,14 +172,13 @@ class FieldPanel(PicturePanel):
             self._draw_vectors(artefact, rect)
         else:
             self._draw_values(artefact, rect, over=over)
-        if not over:
-            self.view.set_home(rect)
+        if over and self.background is not None:
+            rect = placed(self.background.shape, self.background_place)
+        self.view.set_home(rect)
 
     def set_background(self, image: Array | None, place: Affine | None = None) -> None:
-        """Draw heat over this picture from now on."""
-        super().set_background(image, place)
-        if isinstance(self.artefact, Field):
-            self.draw(self.artefact)
+        """Draw heat over this picture (H, W, 3) uint8 from the next field on."""
+        self.background, self.background_place = image, place
 
     def probe(self, x: float, y: float) -> Probed | None:
         """The value, or length and direction, at an input position."""
@@ -226,9 +225,7 @@ class FieldPanel(PicturePanel):
     def set_over_picture(self, over: bool) -> None:
         """Show heat over the photo, or the field alone."""
         self.over_picture = over
-        if self.background is not None and over:
-            self.set_background(self.background, self.background_place)
-        elif isinstance(self.artefact, Field):
+        if isinstance(self.artefact, Field):
             self.draw(self.artefact)
 
     def set_theme(self, theme: Theme) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QImage, QResizeEvent
+from PySide6.QtGui import QImage, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -44,17 +44,22 @@ class GroupPanel(QWidget):
 
     Signals:
         gestured, probed, said: those of the items, see `Panel`.
+        looked_at: the group came into view while artefacts wait that were offered before.
     """
 
     gestured = Signal(object)
     probed = Signal(object)
     said = Signal(str)
     zoomed = Signal(object)
+    looked_at = Signal()
 
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         super().__init__(parent)
         self.theme = theme
-        self.panels: dict[str, Panel] = {}
+        self._panels: dict[str, Panel] = {}
+        self._unseen: dict[str, Artefact] = {}
+        self._in_front = True
+        self._unlaid: set[str] = set()  # items that the newest background is not below yet
         self.hidden: set[str] = set()
         self.large: str | None = None
         self.differences: dict[str, tuple[str, str]] = {}
@@ -96,14 +101,41 @@ class GroupPanel(QWidget):
 
     # -- items ---------------------------------------------------------------------------------
 
+    @property
+    def panels(self) -> dict[str, Panel]:
+        """The panel of each item, all up to date."""
+        for artefact in self.take_unseen():
+            self.add(artefact)
+        return self._panels
+
+    def offer(self, artefact: Artefact) -> None:
+        """Show an artefact, or keep it until somebody looks: nothing is drawn in a hidden tab."""
+        if self.isVisible() and self._in_front:
+            self.add(artefact)
+        else:
+            self._unseen[artefact.item] = artefact
+
+    @Slot(bool)
+    def set_in_front(self, in_front: bool) -> None:
+        """Whether this is the tab that is seen; Qt has the other tabs visible too, but outside."""
+        self._in_front = in_front
+        self._look()
+
+    def take_unseen(self) -> list[Artefact]:
+        """What was offered while the group was hidden, the newest of each item."""
+        unseen, self._unseen = self._unseen, {}
+        return list(unseen.values())
+
     def add(self, artefact: Artefact) -> None:
         """Show an artefact in its item's panel; a new item, or another kind, gets a new one."""
         item = artefact.item
         if self._lay_over(artefact):
             return
-        panel = self.panels.get(item)
+        panel = self._panels.get(item)
         if panel is None or self._kinds[item] is not type(artefact):
             panel = self._replace(artefact)
+        elif item in self._unlaid:
+            self._lay_under(item, panel)
         panel.show_artefact(artefact)
         least = least_size(artefact, alone=len(self.visible_panels()) == 1)
         if panel.minimumSize().toTuple() != least:
@@ -179,7 +211,7 @@ class GroupPanel(QWidget):
 
     def show_cursor(self, input_xy: tuple[float, float] | None) -> None:
         """Show the linked cursor in every item but the one that the mouse is on."""
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             if panel is not self._hovered:
                 panel.show_cursor(input_xy)
 
@@ -187,20 +219,24 @@ class GroupPanel(QWidget):
     def show_knob(self, name: str, value: Any) -> None:
         """Tell every item, those to come as well, what value a knob has."""
         self._knobs[name] = value
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             panel.show_knob(name, value)
 
     def set_background(self, image: Array | None, place: Affine | None = None) -> None:
-        """The picture (H, W, 3) that fields, boxes, masks and points lie on, and where it lies."""
+        """What fields, boxes, masks and points lie on from their next artefact on.
+
+        Args:
+            image: (H, W, 3).
+            place: where it lies in input pixels.
+        """
         self._background, self._background_place = image, place
-        for item, panel in self.panels.items():
-            self._lay_under(item, panel)
+        self._unlaid = set(self._panels)
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self.theme = theme
         self._empty.set_theme(theme)
-        for item, panel in self.panels.items():
+        for item, panel in self._panels.items():
             panel.set_theme(theme)
             self._menus[item].setIcon(icon("chevron-down", theme, 14, "muted"))
 
@@ -254,9 +290,18 @@ class GroupPanel(QWidget):
 
     def visible_panels(self) -> list[Panel]:
         """The panels of the grid, in order."""
-        if self.large is not None and self.large in self.panels:
-            return [self.panels[self.large]]
-        return [panel for item, panel in self.panels.items() if item not in self.hidden]
+        if self.large is not None and self.large in self._panels:
+            return [self._panels[self.large]]
+        return [panel for item, panel in self._panels.items() if item not in self.hidden]
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What was offered in the meantime is asked for."""
+        super().showEvent(event)
+        self._look()
+
+    def _look(self) -> None:
+        if self._unseen and self._in_front and self.isVisible():
+            self.looked_at.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Choose the columns anew."""
@@ -268,7 +313,7 @@ class GroupPanel(QWidget):
         if event.type() == QEvent.Type.Resize and isinstance(watched, Header):
             self._levelling.start(0)
         if event.type() == QEvent.Type.MouseButtonDblClick:
-            for item, panel in self.panels.items():
+            for item, panel in self._panels.items():
                 if watched is panel.header:
                     self.enlarge(item)
                     return True
@@ -281,10 +326,10 @@ class GroupPanel(QWidget):
     def _add_lines(self, item: str, menu: QMenu) -> None:
         """The group's part of an item's menu."""
         words = "Back to the grid" if self.large == item else "Enlarge"
-        menu.addAction(words, lambda: self.enlarge(item)).setEnabled(len(self.panels) > 1)
+        menu.addAction(words, lambda: self.enlarge(item)).setEnabled(len(self._panels) > 1)
         menu.addAction("Hide", lambda: self.hide_item(item))
         if self.hidden:
-            menu.addAction(f"Show all {len(self.panels)} items", self.show_all)
+            menu.addAction(f"Show all {len(self._panels)} items", self.show_all)
         others = self._alike(item)
         if others:
             minus = menu.addMenu("Difference with")
@@ -299,17 +344,18 @@ class GroupPanel(QWidget):
         """Take an item, or a difference, away for good."""
         self.differences.pop(item, None)
         self.hidden.discard(item)
+        self._unseen.pop(item, None)
         self._drop(item)
         self._arrange()
 
     def _alike(self, item: str) -> list[str]:
         """Other matrices of the same shape."""
-        mine = self.panels[item].artefact
+        mine = self._panels[item].artefact
         if not isinstance(mine, Matrix) or item in self.differences:
             return []
         return [
             other
-            for other, panel in self.panels.items()
+            for other, panel in self._panels.items()
             if other != item and other not in self.differences
             if isinstance(panel.artefact, Matrix)
             if panel.artefact.values.shape == mine.values.shape
@@ -317,7 +363,7 @@ class GroupPanel(QWidget):
 
     def _update_difference(self, name: str) -> None:
         first, second = self.differences[name]
-        a, b = self.panels[first].artefact, self.panels[second].artefact
+        a, b = self._panels[first].artefact, self._panels[second].artefact
         if (
             not (isinstance(a, Matrix) and isinstance(b, Matrix))
             or a.values.shape != b.values.shape
@@ -340,7 +386,7 @@ class GroupPanel(QWidget):
         taken = next((i for i, a in self._laid_over.items() if type(a).__name__ == kind), None)
         if taken not in (None, artefact.item):
             return False
-        if artefact.item in self.panels:
+        if artefact.item in self._panels:
             self._drop(artefact.item)
             self._arrange()
         self._laid_over[artefact.item] = artefact
@@ -349,12 +395,12 @@ class GroupPanel(QWidget):
 
     def _gather_overlays(self) -> None:
         """The picture came after what lies on it."""
-        for panel in list(self.panels.values()):
+        for panel in list(self._panels.values()):
             if panel.artefact is not None and type(panel.artefact).__name__ in OVERLAYS:
                 self._lay_over(panel.artefact)
 
     def _picture_panel(self) -> ImagePanel | None:
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             shown = panel.artefact
             if isinstance(panel, ImagePanel) and isinstance(shown, Image) and shown.image.ndim == 3:
                 return panel
@@ -362,7 +408,7 @@ class GroupPanel(QWidget):
 
     def _replace(self, artefact: Artefact) -> Panel:
         item = artefact.item
-        order = list(self.panels)
+        order = list(self._panels)
         self._drop(item)
         panel = panel_class(type(artefact).__name__)(self, theme=self.theme)
         panel.gestured.connect(self.gestured)
@@ -371,11 +417,11 @@ class GroupPanel(QWidget):
         panel.said.connect(self.said)
         panel.add_group_lines = partial(self._add_lines, item)
         panel.header.installEventFilter(self)
-        self.panels[item] = panel
+        self._panels[item] = panel
         self._kinds[item] = type(artefact)
         self._menus[item] = self._menu_button(item, panel)
         if item in order:  # another kind takes the same place
-            self.panels = {name: self.panels[name] for name in order}
+            self._panels = {name: self._panels[name] for name in order}
         self._lay_under(item, panel)
         for name, value in self._knobs.items():
             panel.show_knob(name, value)
@@ -401,7 +447,7 @@ class GroupPanel(QWidget):
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
 
     def _drop(self, item: str) -> None:
-        panel = self.panels.pop(item, None)
+        panel = self._panels.pop(item, None)
         self._menus.pop(item, None)
         self._kinds.pop(item, None)
         if panel is not None:
@@ -412,6 +458,7 @@ class GroupPanel(QWidget):
             panel.deleteLater()
 
     def _lay_under(self, item: str, panel: Panel) -> None:
+        self._unlaid.discard(item)
         if isinstance(panel, PicturePanel) and self._kinds[item].__name__ != "Image":
             panel.set_background(self._background, self._background_place)
 
@@ -422,16 +469,16 @@ class GroupPanel(QWidget):
         if state == self._shown:
             return
         self._shown = state
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             self._grid.removeWidget(panel)
             panel.setMinimumSize(*least_size(panel.artefact, alone=len(shown) == 1))
         self._place(shown, columns)
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             panel.setVisible(panel in shown)
         self._empty.setVisible(not shown)
-        title = "All items are hidden" if self.panels else "Nothing here yet"
-        self._empty.say(title, "" if self.panels else EMPTY)
-        out = len(self.panels) - len(shown)
+        title = "All items are hidden" if self._panels else "Nothing here yet"
+        self._empty.say(title, "" if self._panels else EMPTY)
+        out = len(self._panels) - len(shown)
         self.unhide.setVisible(out > 0)
         self.unhide.setText("Back to the grid" if self.large else f"{out} hidden: show all")
 
@@ -453,12 +500,12 @@ class GroupPanel(QWidget):
 
     def show_region(self, region: tuple[float, float, float, float] | None) -> None:
         """Show this part of the input in every item that has a place there."""
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             panel.show_region(region)
 
     @Slot(object)
     def _zoomed(self, region: tuple[float, float, float, float] | None) -> None:
-        for panel in self.panels.values():
+        for panel in self._panels.values():
             if panel is not self.sender():
                 panel.show_region(region)
         self.zoomed.emit(region)

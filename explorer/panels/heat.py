@@ -116,11 +116,16 @@ def masks_picture(masks: Masks) -> Picture:
     height, width = masks.masks.shape[1:]
     picture = np.zeros((height, width, 4), np.uint8)
     for i, mask in enumerate(masks.masks):
-        inside = (mask if mask.dtype == bool else mask >= 0.5).astype(np.uint8)
+        whole = (mask if mask.dtype == bool else mask >= 0.5).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(whole)
+        if not w:
+            continue
+        around = slice(y, y + h), slice(x, x + w)
+        inside, part = whole[around], picture[around]
         colour = colours.OKABE_ITO[i % 7]
-        share = np.clip(mask, 0, 1) if mask.dtype.kind == "f" else inside
-        picture[inside > 0, :3] = colour
-        picture[inside > 0, 3] = (MASK_ALPHA * (0.4 + 0.6 * share[inside > 0])).astype(np.uint8)
+        share = np.clip(mask[around], 0, 1) if mask.dtype.kind == "f" else inside
+        part[inside > 0, :3] = colour
+        part[inside > 0, 3] = (MASK_ALPHA * (0.4 + 0.6 * share[inside > 0])).astype(np.uint8)
         edge = inside - cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=0)
-        picture[edge > 0] = (*colour, 255)
+        part[edge > 0] = (*colour, 255)
     return picture

@@ -147,7 +147,7 @@ class Panel(QWidget):
 
     def set_background(self, image: Array | None, place: Affine | None = None) -> None:
         """Take the picture (H, W, 3) uint8 that the network looks at, and where it lies in input
-        pixels; panels that draw over it override this.
+        pixels, before the artefact over it is shown; panels that draw over it override this.
         """
 
     def set_theme(self, theme: Theme) -> None:

@@ -55,6 +55,7 @@ def real_window(make_window: Any, qtbot: Any) -> Any:
         window.show()
         qtbot.waitUntil(lambda: window.presenter.frame is not None, timeout=LONG)
         qtbot.waitUntil(lambda: bool(window.centre.panel().arrays()), timeout=LONG)
+        qtbot.waitUntil(lambda: not window.presenter.drawing, timeout=LONG)
         return window
 
     return make

@@ -290,3 +290,34 @@ def test_titles_of_a_row_take_two_lines_where_one_of_them_has_to(qtbot: Any) -> 
     group.hide_item("conv of a far longer name")
     group.level_titles()
     assert first.title.text() == "conv a"
+
+
+def test_nothing_is_drawn_in_a_hidden_tab_until_somebody_looks(
+    group: GroupPanel, qtbot: Any
+) -> None:
+    group.hide()
+    asked: list[str] = []
+    group.looked_at.connect(lambda: asked.extend(a.name for a in group.take_unseen()))
+    for high in (1.0, 2.0):
+        group.offer(matrix("a", high))
+    group.offer(matrix("b", 3.0))
+    assert not group.findChildren(MatrixPanel)
+    group.show()
+    assert asked == ["gram/a", "gram/b"], "the newest of each, once"
+    group.offer(matrix("c", 1.0))
+    assert len(group.findChildren(MatrixPanel)) == 1, "what is seen is drawn at once"
+    group.hide()
+    group.offer(matrix("d", 4.0))
+    assert group.arrays()["d.values"].max() == 4.0, "an export has all"
+
+
+def test_a_field_lies_on_the_photo_it_belongs_to(group: GroupPanel) -> None:
+    """A new photo waits for the field of its own run."""
+    group.set_background(PHOTO)
+    group.add(Field("g/heat", np.ones((40, 60)), over=True))
+    panel = group.panels["heat"]
+    other = np.full((40, 60, 3), 10, np.uint8)
+    group.set_background(other)
+    assert panel.background is PHOTO
+    group.add(Field("g/heat", np.zeros((40, 60)), over=True))
+    assert panel.background is other

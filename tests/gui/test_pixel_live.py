@@ -82,6 +82,7 @@ def test_the_mouse_moves_the_hypercolumn_and_a_dropped_picture_is_compared(
     assert dock.hold.isChecked()
     held = shown(window, "gram", "held input")
     np.testing.assert_allclose(held.values, before, atol=1e-5)
+    qtbot.waitUntil(lambda: shown(window, "gram", "this − held") is not None, timeout=LONG)
     qtbot.waitUntil(lambda: bool(shown(window, "gram", "this − held").values.any()), timeout=LONG)
     assert not window.instruments.docks["pixel"].hold.isChecked()
 
