@@ -55,7 +55,7 @@ class Presenter(QObject):
     def take(self) -> None:
         """The runner has put something into the mailbox; it stays there while one is drawn."""
         window = self._window
-        if self._left or self._rest.isActive():
+        if self._left or self._turn.isActive() or self._rest.isActive():
             self._more = True
             return
         frame = window.runner.take()
@@ -87,7 +87,7 @@ class Presenter(QObject):
         self._mark(stale)
         self.frames += 1
         self.draw_ms = 1e3 * (time.perf_counter() - begun)
-        self._go_on()
+        self._turn.start()
 
     @property
     def drawing(self) -> bool:

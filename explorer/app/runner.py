@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from explorer.inputs import Inputs
 
 
-SWITCH = 1e-4  # s that a thread may keep the interpreter while another waits for it
+SWITCH = 2e-5  # s that a thread may keep the interpreter while another waits for it
 
 
 @dataclass(slots=True)

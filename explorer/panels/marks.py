@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from explorer.kinds import WAITING, Artefact, Boxes, Keypoints, Masks
 from explorer.panels.film import FilmBar
-from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import masks_picture
 from explorer.panels.marking import (
     CHOSEN,
@@ -30,24 +29,10 @@ from explorer.panels.overlays import BoxesOverlay, PointsOverlay, class_colour
 from explorer.panels.panel import Probed
 from explorer.panels.picture import PicturePanel, placed, position_text
 from explorer.panels.plotting import pg
-from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
+from explorer.panels.theme import DARK, SPACE_M, SPACE_S, TYPE_SCALE, Theme, font
 
 LEGEND_ENTRIES = 6
-
-
-class Swatch(QWidget):
-    """A small square in one colour."""
-
-    def __init__(self, colour: QColor, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._colour = colour
-        self.setFixedSize(10, 16)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
-        painter = QPainter(self)
-        painter.fillRect(0, 3, 10, 10, self._colour)
-        painter.end()
+SWATCH = 10  # px
 
 
 def _entry(label: str, count: int) -> str:
@@ -55,75 +40,97 @@ def _entry(label: str, count: int) -> str:
 
 
 class Legend(QWidget):
-    """Colour, word and count of each class, up to six as there is room; the rest is counted."""
+    """Colour, word and count of each class, up to six as there is room; the rest is counted.
+
+    It is drawn, not built of widgets: with a clip its words change at every frame.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = DARK
         self._entries: list[tuple[str, QColor, int]] = []
-        self._count = 0  # of those that are shown
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(SPACE_S)
+        self._tall = TYPE_SCALE["caption"][1]
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def show_entries(self, entries: Sequence[tuple[str, QColor, int]]) -> None:
         """Show these, in this order, as many as there is room for."""
         if list(entries) != self._entries:
             self._entries = list(entries)
-            self._fill(self._fitting())
+            self._tell()
+            self.setVisible(bool(self._entries))
+            self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """More or fewer words fit."""
         super().resizeEvent(event)
-        count = self._fitting()
-        if count != self._count:
-            self._fill(count)
+        self._tell()
 
-    def _fill(self, count: int) -> None:
-        self._count = count
-        while (taken := self._row.takeAt(0)) is not None:
-            if (widget := taken.widget()) is not None:
-                widget.deleteLater()
-        for label, colour, number in self._entries[:count]:
-            self._row.addWidget(Swatch(colour, self))
-            self._add_words(_entry(label, number))
-        if len(self._entries) > count:
-            self._add_words(self._rest(count))
-        self._row.addStretch(1)
-        self.setVisible(bool(self._entries))
+    def sizeHint(self) -> QSize:
+        """One line; as wide as others leave."""
+        return QSize(60, self._tall)
 
-    def _fitting(self) -> int:
-        """How many entries are read in full beside the words for the rest; one at least."""
-        metrics, left = QFontMetrics(font("caption")), self.width()
-        between = 10 + 3 * SPACE_S + SPACE_M
-        sizes = [metrics.horizontalAdvance(_entry(e[0], e[2])) + between for e in self._entries]
-        most = min(len(sizes), LEGEND_ENTRIES)
-        for count in range(most, 1, -1):
-            rest = self._rest(count) if count < len(sizes) else ""
-            if sum(sizes[:count]) + metrics.horizontalAdvance(rest) <= left:
-                return count
-        return min(1, most)
-
-    def _rest(self, count: int) -> str:
-        return f"and {len(self._entries) - count} more"
+    def minimumSizeHint(self) -> QSize:
+        """A swatch and two or three characters."""
+        return QSize(40, self._tall)
 
     def words(self) -> list[str]:
         """The words of the entries, all of them."""
         return [label for label, _, _ in self._entries]
 
+    def shown(self) -> list[tuple[QColor | None, str]]:
+        """What is written: swatch and words of each entry that has room, then how many more."""
+        metrics = self._metrics()
+        most = min(len(self._entries), LEGEND_ENTRIES)
+        written: list[tuple[QColor | None, str]] = []
+        for count in range(most, 0, -1):
+            written = [(colour, _entry(word, n)) for word, colour, n in self._entries[:count]]
+            if count < len(self._entries):
+                written.append((None, f"and {len(self._entries) - count} more"))
+            if sum(self._width(metrics, entry) for entry in written) <= self.width() + SPACE_M:
+                return written
+        return written
+
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of ``theme``."""
         self._theme = theme
-        for label in self.findChildren(ElidedLabel):
-            label.set_theme(theme)
+        self.update()
 
-    def _add_words(self, text: str) -> None:
-        label = ElidedLabel("caption", "muted", self)
-        label.set_theme(self._theme)
-        label.set_text(text)
-        self._row.addWidget(label)
-        self._row.addSpacing(SPACE_M)
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what fits; of a single entry that is too long, its beginning."""
+        painter = QPainter(self)
+        painter.setFont(font("caption"))
+        painter.setPen(self._theme.colour("muted"))
+        metrics, written, left = self._metrics(), self.shown(), 0
+        widths = [self._width(metrics, entry) for entry in written]
+        if written:  # the only one may be too long
+            widths[0] -= max(0, sum(widths) - SPACE_M - self.width())
+        for (colour, words), width in zip(written, widths, strict=True):
+            if colour is not None:
+                painter.fillRect(left, (self.height() - SWATCH) // 2, SWATCH, SWATCH, colour)
+            at = left + (SWATCH + SPACE_S if colour is not None else 0)
+            room = QRect(at, 0, left + width - SPACE_M - at, self.height())
+            words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room.width())
+            painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, words)
+            left += width
+        painter.end()
+
+    @staticmethod
+    def _metrics() -> QFontMetrics:
+        return QFontMetrics(font("caption"))
+
+    @staticmethod
+    def _width(metrics: QFontMetrics, entry: tuple[QColor | None, str]) -> int:
+        swatch = 0 if entry[0] is None else SWATCH + SPACE_S
+        return swatch + metrics.horizontalAdvance(entry[1]) + 1 + SPACE_M
+
+    def _tell(self) -> None:
+        """All entries as name and, where not all is read, as tooltip."""
+        everything = ", ".join(_entry(word, n) for word, _, n in self._entries)
+        self.setAccessibleName(f"Legend: {everything}" if everything else "")
+        metrics, written = self._metrics(), self.shown()
+        width = sum(self._width(metrics, entry) for entry in written) - SPACE_M
+        whole = len(written) == len(self._entries) and width <= self.width()
+        self.setToolTip("" if whole else everything)
 
 
 class MarksPanel(PicturePanel):

@@ -15,7 +15,6 @@ from explorer.kinds import Affine, Boxes, Field, Image, Keypoints, Masks
 from explorer.panels import PANEL_FOR, panel_class
 from explorer.panels.fields import FieldPanel
 from explorer.panels.group import GroupPanel
-from explorer.panels.header import ElidedLabel
 from explorer.panels.heat import (
     field_limits,
     flow_picture,
@@ -362,12 +361,13 @@ def test_a_legend_that_has_no_room_counts_the_rest_and_cuts_no_word(qtbot: Any) 
     panel.show_artefact(boxes)
 
     def words() -> list[str]:
-        labels = [w for w in panel.legend.children() if isinstance(w, ElidedLabel)]
-        return [w.shown() for w in labels if w.isVisible()]
+        return [words for _, words in panel.legend.shown()]
 
     qtbot.waitUntil(lambda: words() == ["potted plant", "and 3 more"])
+    assert panel.legend.toolTip() == ", ".join(names)
     panel.resize(900, 300)
     qtbot.waitUntil(lambda: words() == names)
+    assert not panel.legend.toolTip()
 
 
 def test_the_name_of_a_box_at_the_edge_is_not_cut(qtbot: Any) -> None:

@@ -6,6 +6,7 @@ by an edge that is no longer than either's longest inner edge plus ``scale / siz
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,16 +39,16 @@ def felzenszwalb(
     limit = scale / 255.0
     order = np.argsort(costs, kind="stable")
     queue = list(zip(costs[order].tolist(), *ends[order].T.tolist(), strict=True))
-    for cost, a, b in queue:
-        a, b = _root(parent, a), _root(parent, b)
-        if a != b and cost < min(inner[a] + limit / size[a], inner[b] + limit / size[b]):
+    for cost, a, b in _apart(queue, parent):
+        if cost < min(inner[a] + limit / size[a], inner[b] + limit / size[b]):
             _join(parent, size, a, b)
             inner[a] = cost
-    for _, a, b in queue:
-        a, b = _root(parent, a), _root(parent, b)
-        if a != b and min(size[a], size[b]) < smallest:
+    for _, a, b in _apart(queue, parent):
+        if min(size[a], size[b]) < smallest:
             _join(parent, size, a, b)
-    roots = np.array([_root(parent, i) for i in range(len(parent))])
+    roots = np.array(parent)
+    while (roots != roots[roots]).any():
+        roots = roots[roots]
     _, first, labels = np.unique(roots, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     return np.asarray(rank[labels].reshape(height, width))
@@ -99,11 +100,20 @@ def _edges(image: Floats) -> tuple[Floats, Integers]:
     return np.concatenate(costs), np.concatenate(ends)
 
 
-def _root(parent: list[int], i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
+def _apart(
+    queue: list[tuple[float, int, int]], parent: list[int]
+) -> Iterator[tuple[float, int, int]]:
+    """Cost and regions (their roots) of each edge whose ends are in two regions by then.
+
+    All of the picture's edges pass through here, so the roots are looked up in place.
+    """
+    for cost, a, b in queue:
+        while parent[a] != a:
+            parent[a] = a = parent[parent[a]]
+        while parent[b] != b:
+            parent[b] = b = parent[parent[b]]
+        if a != b:
+            yield cost, a, b
 
 
 def _join(parent: list[int], size: list[int], a: int, b: int) -> None:
