@@ -49,6 +49,7 @@ SHOTS: dict[str, str] = {
     "pix2pixhd": "--engine pix2pixhd --set 'painted=12,14,5,1;18,16,5,1;24,20,5,1' "
     "--capture generator.model.24 --size 1600x1000",
     "dance": "--engine dance --set 'moved=51,23;49,10' --size 1600x1000",
+    "dance-jumper": "--engine dance-jumper --set 'moved=46,12;38,40' --size 1600x1000",
     "fast-weights": "--engine fast-weights --size 1440x960",
     "dcgan": "--engine dcgan --size 1600x1000",
     "sppnet": "--engine sppnet --size 1600x1000",

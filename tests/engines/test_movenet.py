@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engines.motion.movenet import around, cropped
 from engines.nn.motion.movenet import CELLS, MoveNet
+from engines.nn.motion.movenet_reading import around, cropped
 from engines.nn.motion.posenet import JOINTS
 from explorer.core.media import open_clip, read_input
 from explorer.core.paths import assets

@@ -19,6 +19,7 @@ from torch import nn
 from engines.motion.pix2pixhd import Pix2PixHDParams, dabbed, score_places, without
 from engines.nn.detection.shapes import HELD_OUT, scene
 from engines.nn.picture_scores import psnr, ssim
+from engines.nn.readers import eight_bits
 from engines.nn.translation import pix2pixhd_training
 from engines.nn.translation.label2city import City, city_input, enhancer
 from engines.nn.translation.pix2pixhd import (
@@ -363,9 +364,7 @@ def test_the_generators_losses_leave_the_discriminators_alone() -> None:
 @pytest.fixture(scope="module")
 def trained() -> Pair:
     network = Pair()
-    with safe_open(FILE, "pt") as file:
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
-        network.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
+    network.load_state_dict({name: value.float() for name, value in eight_bits(FILE).items()})
     return network.eval()
 
 

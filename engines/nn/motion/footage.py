@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engines.nn.motion.movenet import MoveNet
+from engines.nn.motion.movenet_reading import looked, pose
 from engines.nn.motion.pose_decoding import grids, several
 from engines.nn.motion.pose_normalisation import one_person
 from engines.nn.motion.posenet import PoseNet
@@ -52,17 +54,18 @@ class Footage:
         return self.frames.shape[1], self.frames.shape[2]
 
 
-_known: OrderedDict[tuple[str, int, int], Footage] = OrderedDict()
+_known: OrderedDict[tuple[str, int, int, str], Footage] = OrderedDict()
 
 
 def footage(
-    clip: ClipInput, side: int, most: int, people: Callable[[], People], progress: Progress
-) -> Footage:
+    clip: ClipInput, side: int, most: int, people: Callable[[], People], progress: Progress,
+    finder: str = "",
+) -> Footage:  # fmt: skip
     """Read a clip frame by frame; the same file at the same size is not read twice.
 
     Args:
         side: of the longer side of the small frames. ``most``: frames that are read.
-        people: makes what finds poses, when it is needed.
+        people: makes what finds poses, when it is needed. ``finder``: its name.
 
     Raises:
         EngineError: no clip with an end, no frame or nobody in it, or no room for the small frames.
@@ -72,7 +75,7 @@ def footage(
             f"{getattr(clip, 'name', 'this')} is no clip with an end; film one, save it as MP4 and "
             "drop that"
         )
-    key = (clip.sha256, side, most)
+    key = (clip.sha256, side, most, finder)
     if key not in _known:
         _known[key] = _read(clip, side, most, people(), progress)
         while len(_known) > KEPT:
@@ -91,6 +94,20 @@ def by_posenet(network: PoseNet, device: torch.device) -> People:
         found = several(grids(network(x)), threshold=UNSEEN)
         # The network counts from the middle of the first pixel, poses here from its corner.
         return _placed(found + np.array([0.5, 0.5, 0.0]), affine)
+
+    return people
+
+
+def by_movenet(network: MoveNet, device: torch.device) -> People:
+    """The one person whom MoveNet sees, followed from frame to frame; pixels of the picture."""
+    network.to(device).eval().requires_grad_(False)
+    before: list[Floats | None] = [None]
+
+    def people(pixels: Bytes) -> Floats:
+        found = pose(looked(network, pixels, before[0], device))
+        before[0] = found
+        placed: Floats = found[None] + np.array([0.5, 0.5, 0.0])  # counted as PoseNet does
+        return placed
 
     return people
 

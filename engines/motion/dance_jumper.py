@@ -1,0 +1,60 @@
+"""Everybody Dance Now on a real clip that comes with the program: a man doing jumping jacks.
+
+The same engine as `dance`, with the weights that were learnt from that clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from engines.motion.dance import OWN, Dance, DanceParams
+from engines.motion.dance_own import FINDERS
+from engines.nn.loading import load_state
+from engines.nn.motion.dance_network import Dancer
+from explorer.api import knob
+
+JUMPER = "jumper"
+# sha256 of assets/jumper.mp4, whose man the weights have learnt.
+CLIP = "43cc8a120301c69f0f4b3578aa76c99231c85eda0f296c327fe56fd2a190c314"
+
+
+@dataclass(frozen=True, slots=True)
+class JumperParams(DanceParams):
+    """Knobs of `dance`, at the values with which the clip was learnt."""
+
+    weights: str = knob(
+        JUMPER, choices=(JUMPER, "random", OWN), effect="build",
+        help=f"{JUMPER}: the man of the sample; random: nothing learnt yet; {OWN}: a file that was "
+        "trained on a clip of yours",
+    )  # fmt: skip
+    side: int = knob(
+        128, low=64, high=256, step=8, unit="px", when="inputs",
+        help="longer side at which your clips are learnt and shown",
+    )  # fmt: skip
+    poses: str = knob(
+        FINDERS[1], choices=FINDERS, when="inputs",
+        help="who finds them in your clips: PoseNet sees everybody, and whoever fills most is "
+        "followed; MoveNet sees one person, more exactly",
+    )  # fmt: skip
+
+
+class DanceJumper(Dance):
+    """The target is the sample, its last fifth drives: frames that were not learnt from."""
+
+    Params: ClassVar[type[Any]] = JumperParams
+
+    def build(self, params: DanceParams) -> nn.Module:
+        """The man of the sample, unless other weights are asked for."""
+        if params.weights != JUMPER:
+            return super().build(params)
+        network = Dancer()
+        load_state(network, self.host.weights(JUMPER), JUMPER)
+        self.provenance = ""
+        return network
+
+    def knows(self, params: DanceParams, clip: str) -> bool:
+        """Whether the network has learnt this target, named by the sha256 of its clip."""
+        return super().knows(params, clip) or (params.weights == JUMPER and clip == CLIP)
