@@ -90,13 +90,11 @@ def rendered_from(artefact: FeatureMaps, view: View) -> Rendered:
     numbers = statistics_of(maps)
     order = np.asarray(view.units, np.int64) if view.units else sorted_units(numbers, view.order)
     limits = _limits(maps, order, view.range, view.limits, numbers)
-    ends = np.broadcast_to(limits, (len(order), 2))
-    index = np.stack(
-        [
-            colours.index_of(maps[u], float(a), float(b))
-            for u, (a, b) in zip(order, ends, strict=True)
-        ]
-    )
+    if limits.ndim == 1:
+        index = colours.index_of(maps[order], float(limits[0]), float(limits[1]))
+    else:
+        each = zip(order, limits.tolist(), strict=True)
+        index = np.stack([colours.index_of(maps[u], low, high) for u, (low, high) in each])
     count, (height, width) = len(order), maps.shape[1:]
     columns = view.columns or grid_columns(count, width, height, view.aspect)
     layout = Layout(count, columns, (height, width), (height, width), gap=1)
