@@ -56,13 +56,14 @@ class Affine:
         )
 
 
-_NAMES: dict[str, tuple[str, ...]] = {}  # of each kind's fields, which never change
+_NAMES: dict[type[Any], tuple[str, ...]] = {}  # of each kind's fields, which never change
 
 
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    if kind.__name__ not in _NAMES:
-        _NAMES[kind.__name__] = tuple(f.name for f in fields(kind))
-    return _NAMES[kind.__name__]
+def field_names(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass; looked up at every frame, so they are kept."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(f.name for f in fields(kind))
+    return _NAMES[kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +111,7 @@ class Artefact:
 
     def arrays(self) -> dict[str, Array]:
         """The array fields by name, as `layerscope run` writes them to NPZ."""
-        found = {name: getattr(self, name) for name in _names(type(self))}
+        found = {name: getattr(self, name) for name in field_names(type(self))}
         return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
     def nbytes(self) -> int:

@@ -13,8 +13,9 @@ from torch import nn
 from engines.motion.dance import OWN, Dance, DanceParams
 from engines.motion.dance_own import FINDERS
 from engines.nn.loading import load_state
+from engines.nn.motion.dance_clips import DRIVES
 from engines.nn.motion.dance_network import Dancer
-from explorer.api import knob
+from explorer.api import EngineError, Inputs, Run, knob
 
 JUMPER = "jumper"
 # sha256 of assets/jumper.mp4, whose man the weights have learnt.
@@ -25,6 +26,14 @@ CLIP = "43cc8a120301c69f0f4b3578aa76c99231c85eda0f296c327fe56fd2a190c314"
 class JumperParams(DanceParams):
     """Knobs of `dance`, at the values with which the clip was learnt."""
 
+    motion: str = knob(
+        DRIVES[0], choices=DRIVES, when="weights=trained here",
+        help="not of use here: the source drives, or the target's frames that were kept from the "
+        "training",
+    )  # fmt: skip
+    normalise: bool = knob(
+        True, when="inputs", help="bring a source's poses to the target's size and floor"
+    )
     weights: str = knob(
         JUMPER, choices=(JUMPER, "random", OWN), effect="build",
         help=f"{JUMPER}: the man of the sample; random: nothing learnt yet; {OWN}: a file that was "
@@ -45,6 +54,15 @@ class DanceJumper(Dance):
     """The target is the sample, its last fifth drives: frames that were not learnt from."""
 
     Params: ClassVar[type[Any]] = JumperParams
+
+    def run(self, inputs: Inputs, params: DanceParams, memory: Any = None) -> Run:
+        """As with clips of one's own; a target there has to be."""
+        if "target" not in inputs:
+            raise EngineError(
+                "target: nobody to show: drop a clip of the person who was learnt; the engine "
+                "'dance' has rendered dancers that need no clip"
+            )
+        return (yield from super().run(inputs, params, memory))
 
     def build(self, params: DanceParams) -> nn.Module:
         """The man of the sample, unless other weights are asked for."""

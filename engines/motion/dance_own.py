@@ -6,7 +6,7 @@ A step is a frame of the film; however long the film, only its last two frames a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,7 @@ from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.footage import People, by_movenet, by_posenet, footage
 from engines.nn.motion.movenet import MoveNet
 from engines.nn.motion.own_people import Cast, at_rate, brought, by_hand, cleaned, material, split
+from engines.nn.motion.pose_normalisation import median_window
 from engines.nn.motion.posenet import PoseNet
 from engines.nn.motion.stick_figures import draw
 from explorer.api import (
@@ -103,7 +104,8 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     piece = _piece(maker, inputs, params)
     # The target's own frames lie where they should: medians of two parts of a clip would differ.
     normalised = params.normalise and piece.truth is None
-    way = brought(piece.source, piece.target, normalised=normalised)
+    driving = replace(piece.source, poses=disturbed(piece.source.poses, params, maker.host.seed))
+    way = brought(driving, piece.target, normalised=normalised)
     poses = by_hand(way.made.poses, way.anchors, params.size, params.lift)
     last = min(params.first + params.frames, len(poses))
     if params.first >= last:
@@ -142,6 +144,14 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     yield from quality.curves(x, step)
     yield warning_curve(away, usual, params.first, step)
     return Outcome()
+
+
+def disturbed(poses: Floats, params: Any, seed: int) -> Floats:
+    """Poses (T, 17, 3) with noise of ``params.jitter`` px on what is seen, then a median."""
+    made = poses.copy()
+    noise = np.random.RandomState(seed % 2**32).normal(0, 1, poses[..., :2].shape)
+    made[..., :2] += params.jitter * noise * (poses[..., 2:] > 0)
+    return median_window(made, int(params.window))
 
 
 def _people(host: Host, finder: str) -> People:

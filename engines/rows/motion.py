@@ -146,7 +146,6 @@ DANCE_JUMPER = {
     "title": "Everybody Dance Now, a real clip",
     "summary": "Drag a joint of the figure: a man from three seconds of film follows.",
     "sample": {"target": "jumper.mp4"},
-    "optional": ["source"],
     "weights": [JUMPER, OWN_DANCER, MOVENET, POSENET],
 }
 

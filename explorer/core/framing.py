@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from explorer.core.reduction import reduce
-from explorer.kinds import Artefact, FeatureMaps
+from explorer.kinds import Artefact, FeatureMaps, field_names
 from explorer.views import Handle, LayerRow, Rendered, View
 
 
@@ -46,13 +45,15 @@ def sealed(artefact: Artefact, run: int, frame: int) -> Artefact:
         raise TypeError(
             f"an engine yielded {type(artefact).__name__}, which is no artefact; yield a kind",
         )
-    own = copy.copy(artefact)
+    own = object.__new__(type(artefact))
+    for name in field_names(type(artefact)):
+        value = getattr(artefact, name)
+        if isinstance(value, np.ndarray):
+            value = value.copy() if _shares_tensor(value) else value
+            value.flags.writeable = False
+        object.__setattr__(own, name, value)
     object.__setattr__(own, "run", run)
     object.__setattr__(own, "frame", frame)
-    for name, array in artefact.arrays().items():
-        kept = array.copy() if _shares_tensor(array) else array
-        kept.flags.writeable = False
-        object.__setattr__(own, name, kept)
     return own
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import zlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from explorer.kinds import field_names
 from explorer.views import Frame
 
 LEVEL = 1  # higher levels take three times as long for a tenth less
@@ -85,7 +86,7 @@ def blocks(frame: Frame) -> list[Packed | Array]:
     """What the frame keeps in memory beside its statistics: arrays, packed or not."""
     found: list[Packed | Array] = [r.index for r in frame.rendered]
     for holder in (*frame.artefacts, *frame.rows):
-        values = (getattr(holder, f.name) for f in fields(holder))
+        values = (getattr(holder, name) for name in field_names(type(holder)))
         found += [v for v in values if isinstance(v, np.ndarray | Packed)]
     return found
 
@@ -112,7 +113,7 @@ def _mapped(frame: Frame, kind: type, change: Any) -> Frame:
 
 
 def _with(holder: Any, kind: type, change: Any) -> Any:
-    held = {f.name: getattr(holder, f.name) for f in fields(holder)}
+    held = {name: getattr(holder, name) for name in field_names(type(holder))}
     new = {name: change(value) for name, value in held.items() if isinstance(value, kind)}
     if not new:
         return holder
