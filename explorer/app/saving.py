@@ -181,6 +181,9 @@ class Film(QObject):
     @Slot(object)
     def _drawn(self, _frame: Any) -> None:
         """All panels show the step: write it, then the next one."""
+        for group in self._window.presenter.groups.values():
+            if group.isAncestorOf(self._panel):
+                group.settle()  # its tab may not be in front
         try:
             picture = self._panel.picture(1)
             if picture.size() != self._size:

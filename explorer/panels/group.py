@@ -104,9 +104,13 @@ class GroupPanel(QWidget):
     @property
     def panels(self) -> dict[str, Panel]:
         """The panel of each item, all up to date."""
+        self.settle()
+        return self._panels
+
+    def settle(self) -> None:
+        """Draw what waits, though nobody may see it."""
         for artefact in self.take_unseen():
             self.add(artefact)
-        return self._panels
 
     def offer(self, artefact: Artefact) -> None:
         """Show an artefact, or keep it until somebody looks: nothing is drawn in a hidden tab."""

@@ -128,6 +128,7 @@ def test_a_film_of_the_input_shows_each_recorded_frame_in_turn(
         photo = Image("input/photo", pixels, affine=Affine())
         timeline.add(Frame(run, run, 0, (photo,), milliseconds={"network": 1.0}))
     window.playing.scrub(0)
+    qtbot.waitUntil(lambda: not window.presenter.drawing)
     panel = next(p for p in window.presenter.pictures() if p.artefact.name == "input/photo")
     path = tmp_path / "film.mp4"
     window.saving.save(panel, path)
@@ -143,6 +144,30 @@ def test_a_film_of_the_input_shows_each_recorded_frame_in_turn(
     assert len(seen) == len(levels)
     assert np.abs(np.array(seen) - levels).max() < 12
     assert window.playing.scrubbed is None
+
+
+def test_a_film_of_a_panel_whose_tab_is_put_behind_goes_on(
+    window: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    timeline = window.runner.timeline
+    timeline.clear()
+    levels = [20, 220, 60, 180]
+    for run, level in enumerate(levels):
+        photo = Image("input/photo", np.full((90, 120, 3), level, np.uint8), affine=Affine())
+        timeline.add(Frame(run, run, 0, (photo,), milliseconds={"network": 1.0}))
+    window.playing.scrub(0)
+    qtbot.waitUntil(lambda: not window.presenter.drawing)
+    panel = next(p for p in window.presenter.pictures() if p.artefact.name == "input/photo")
+    window.presenter.groups["input"].set_in_front(False)
+    path = tmp_path / "film.mp4"
+    window.saving.save(panel, path)
+    qtbot.waitUntil(lambda: not window.saving.film.is_running(), timeout=20_000)
+    film = cv2.VideoCapture(str(path))
+    seen = []
+    while (read := film.read())[0]:
+        seen.append(int(read[1][read[1].shape[0] // 2, read[1].shape[1] // 2].mean()))
+    film.release()
+    assert np.abs(np.array(seen) - levels).max() < 12
 
 
 @pytest.mark.parametrize("what", ["maps", "scores"])
