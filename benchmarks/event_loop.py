@@ -24,6 +24,7 @@ from explorer.core.weights import WeightStore
 TICK = 0.005  # s
 TRIED = 3  # engines, where only the parts are tried
 WARM = 0.25  # of the time that is measured
+RUN_UP = 3.0  # times as long as is measured, at most
 PATIENCE = 120.0  # s
 
 
@@ -103,16 +104,23 @@ def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[fl
         opened()
         calm(window)
         rest = lateness.watch(seconds)
-        shown = window.presenter.frames
-        keep_busy(window)
-        while window.presenter.frames == shown:
-            lateness.watch(TICK)
-        lateness.watch(WARM * seconds)  # the first frame makes panels, once
+        run_up(window, seconds)
+        lateness.watch(WARM * seconds)
         busy = lateness.watch(seconds)
     finally:
         window.close()
         window.deleteLater()
     return rest, busy
+
+
+def run_up(window: Any, seconds: float) -> None:
+    """Keep it busy; the first run makes panels, once: wait for its end, but not for long ones."""
+    shown, over = window.presenter.frames, list[bool]()
+    window.runner.idle.connect(lambda: over.append(True))
+    keep_busy(window)
+    until_then = time.perf_counter() + RUN_UP * seconds
+    while window.presenter.frames == shown or not (over or time.perf_counter() > until_then):
+        Lateness().watch(TICK)
 
 
 def calm(window: Any) -> None:
