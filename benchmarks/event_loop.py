@@ -114,8 +114,11 @@ def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[fl
 
 
 def run_up(window: Any, seconds: float) -> None:
-    """Keep it busy; the first run makes panels, once: wait for its end, but not for long ones."""
-    shown, over = window.presenter.frames, list[bool]()
+    """Keep it busy; the first run makes panels, once: wait for its end, but not for long ones.
+
+    Of a clip, which is played again and again, each frame is a run.
+    """
+    shown, over = window.presenter.frames, ["image" in window.row.inputs] * 1
     window.runner.idle.connect(lambda: over.append(True))
     keep_busy(window)
     until_then = time.perf_counter() + RUN_UP * seconds

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engines.motion.dance_own import FINDERS, FPS, lessons, transferred
+from engines.motion.dance_own import FINDERS, FINDERS_HELP, FPS, lessons, transferred
 from engines.motion.dance_own_views import side_by_side
 from engines.motion.dance_views import (
     Film,
@@ -48,6 +48,7 @@ from engines.nn.motion.dance_learning import HELD, Material, learnt, pixels
 from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.dance_training import RATE, signed
 from engines.nn.motion.dancers import FRAMES
+from engines.nn.motion.own_people import shaken
 from engines.nn.motion.pose_normalisation import (
     Floor,
     Normalised,
@@ -123,9 +124,7 @@ class DanceParams:
         help="frames that are read of each of your clips",
     )  # fmt: skip
     poses: str = knob(
-        FINDERS[0], choices=FINDERS, when="inputs",
-        help="who finds them in your clips: PoseNet sees everybody, and whoever fills most is "
-        "followed; MoveNet sees one person, more exactly",
+        FINDERS[0], choices=FINDERS, when="inputs", help=FINDERS_HELP
     )  # fmt: skip
     confidence: float = knob(
         0.3, low=0.05, high=0.95, step=0.01, when="inputs",
@@ -156,6 +155,7 @@ class Dance(Engine[DanceParams]):
 
     Params: ClassVar[type[Any]] = DanceParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Field, Matrix, Curve, Text)
+    ready: ClassVar[str] = WEIGHTS  # that come with the program
     network: Dancer
 
     def build(self, params: DanceParams) -> nn.Module:
@@ -165,7 +165,7 @@ class Dance(Engine[DanceParams]):
             network.start(self.host.generator())
             self.provenance = "untrained"
         else:
-            name = OWN if params.weights == OWN else WEIGHTS
+            name = OWN if params.weights == OWN else self.ready
             load_state(network, self.host.weights(name), name)
             self.provenance = ""
         return network
@@ -210,11 +210,8 @@ class Dance(Engine[DanceParams]):
         self, driven: Drive, goal: Floor, params: DanceParams
     ) -> tuple[Floats, Floor, Normalised]:
         """The source's poses with their noise, their floor, and the poses that are drawn."""
-        poses = driven.source.poses.copy()
+        poses = shaken(driven.source.poses, params.jitter, self.host.seed)
         width = driven.source.frames.shape[2]
-        seen = poses[..., 2] > 0
-        noise = np.random.RandomState(self.host.seed % 2**32).normal(0, 1, poses[..., :2].shape)
-        poses[..., :2] += params.jitter * noise * seen[..., None]
         floor = floor_of(poses, width)
         made = normalise(poses, floor, goal if params.normalise else floor)
         clean = median_window(made.poses, int(params.window))

@@ -8,13 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import nn
-
 from engines.motion.dance import OWN, Dance, DanceParams
-from engines.motion.dance_own import FINDERS
-from engines.nn.loading import load_state
+from engines.motion.dance_own import FINDERS, FINDERS_HELP
 from engines.nn.motion.dance_clips import DRIVES
-from engines.nn.motion.dance_network import Dancer
 from explorer.api import EngineError, Inputs, Run, knob
 
 JUMPER = "jumper"
@@ -44,9 +40,7 @@ class JumperParams(DanceParams):
         help="longer side at which your clips are learnt and shown",
     )  # fmt: skip
     poses: str = knob(
-        FINDERS[1], choices=FINDERS, when="inputs",
-        help="who finds them in your clips: PoseNet sees everybody, and whoever fills most is "
-        "followed; MoveNet sees one person, more exactly",
+        FINDERS[1], choices=FINDERS, when="inputs", help=FINDERS_HELP
     )  # fmt: skip
 
 
@@ -54,6 +48,7 @@ class DanceJumper(Dance):
     """The target is the sample, its last fifth drives: frames that were not learnt from."""
 
     Params: ClassVar[type[Any]] = JumperParams
+    ready: ClassVar[str] = JUMPER
 
     def run(self, inputs: Inputs, params: DanceParams, memory: Any = None) -> Run:
         """As with clips of one's own; a target there has to be."""
@@ -63,15 +58,6 @@ class DanceJumper(Dance):
                 "'dance' has rendered dancers that need no clip"
             )
         return (yield from super().run(inputs, params, memory))
-
-    def build(self, params: DanceParams) -> nn.Module:
-        """The man of the sample, unless other weights are asked for."""
-        if params.weights != JUMPER:
-            return super().build(params)
-        network = Dancer()
-        load_state(network, self.host.weights(JUMPER), JUMPER)
-        self.provenance = ""
-        return network
 
     def knows(self, params: DanceParams, clip: str) -> bool:
         """Whether the network has learnt this target, named by the sha256 of its clip."""

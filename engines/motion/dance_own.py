@@ -35,7 +35,16 @@ from engines.nn.motion.dance_learning import Material
 from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.footage import People, by_movenet, by_posenet, footage
 from engines.nn.motion.movenet import MoveNet
-from engines.nn.motion.own_people import Cast, at_rate, brought, by_hand, cleaned, material, split
+from engines.nn.motion.own_people import (
+    Cast,
+    at_rate,
+    brought,
+    by_hand,
+    cleaned,
+    material,
+    shaken,
+    split,
+)
 from engines.nn.motion.pose_normalisation import median_window
 from engines.nn.motion.posenet import PoseNet
 from engines.nn.motion.stick_figures import draw
@@ -53,6 +62,10 @@ from explorer.api import (
 
 POSENET, MOVENET = "posenet", "movenet-lightning"
 FINDERS = ("PoseNet", "MoveNet")
+FINDERS_HELP = (
+    "who finds them in your clips: PoseNet sees everybody, and whoever fills most is followed; "
+    "MoveNet sees one person, more exactly"
+)
 FPS = 25.0  # of the rendered dancers
 PARTS = 5  # of the target's clip: poses of one against those of the others are what is usual
 Floats = npt.NDArray[np.float64]
@@ -104,7 +117,8 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     piece = _piece(maker, inputs, params)
     # The target's own frames lie where they should: medians of two parts of a clip would differ.
     normalised = params.normalise and piece.truth is None
-    driving = replace(piece.source, poses=disturbed(piece.source.poses, params, maker.host.seed))
+    noisy = shaken(piece.source.poses, params.jitter, maker.host.seed)
+    driving = replace(piece.source, poses=median_window(noisy, int(params.window)))
     way = brought(driving, piece.target, normalised=normalised)
     poses = by_hand(way.made.poses, way.anchors, params.size, params.lift)
     last = min(params.first + params.frames, len(poses))
@@ -144,14 +158,6 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     yield from quality.curves(x, step)
     yield warning_curve(away, usual, params.first, step)
     return Outcome()
-
-
-def disturbed(poses: Floats, params: Any, seed: int) -> Floats:
-    """Poses (T, 17, 3) with noise of ``params.jitter`` px on what is seen, then a median."""
-    made = poses.copy()
-    noise = np.random.RandomState(seed % 2**32).normal(0, 1, poses[..., :2].shape)
-    made[..., :2] += params.jitter * noise * (poses[..., 2:] > 0)
-    return median_window(made, int(params.window))
 
 
 def _people(host: Host, finder: str) -> People:

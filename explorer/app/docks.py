@@ -54,6 +54,7 @@ class TitleBar(QWidget):
         super().__init__(dock)
         self._theme: Theme | None = None
         self._hatched = False
+        self._icon_name = ""
         self._tabbed = False
         self.title = QLabel(dock.windowTitle(), self)
         self.title.setProperty("role", "title")
@@ -95,6 +96,7 @@ class TitleBar(QWidget):
         self._theme = theme
         for button in (self.float_button, self.close_button):
             button.setIcon(icon(str(button.property("icon_name")), theme, 14, "muted"))
+        self._tint_state()
         self.update()
 
     def set_tabbed(self, *, tabbed: bool) -> None:
@@ -121,10 +123,14 @@ class TitleBar(QWidget):
         self.state.setText(text)
         self.state.setVisible(bool(text))
         self.state_icon.setVisible(bool(icon_name))
-        if icon_name and self._theme is not None:
-            self.state_icon.setPixmap(pixmap(icon_name, self._theme, 14, "accent"))
+        self._icon_name = icon_name
+        self._tint_state()
         self._fit()
         self.update()
+
+    def _tint_state(self) -> None:
+        if self._icon_name and self._theme is not None:
+            self.state_icon.setPixmap(pixmap(self._icon_name, self._theme, 14, "accent"))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Hatch the bar behind a stale picture's title."""

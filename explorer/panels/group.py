@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -26,7 +25,7 @@ from explorer.panels import panel_class
 from explorer.panels.group_grid import SPACE, columns_for, least_size
 from explorer.panels.header import Header
 from explorer.panels.icons import icon
-from explorer.panels.matrix import MatrixPanel
+from explorer.panels.matrix import difference, share_ranges
 from explorer.panels.panel import Panel, write_whole
 from explorer.panels.picture import ImagePanel, PicturePanel
 from explorer.panels.states import EmptyState
@@ -172,19 +171,7 @@ class GroupPanel(QWidget):
     def share_scale(self) -> None:
         """One range for the matrices that want one, of each `Matrix.share` and scale."""
         self._sharing.stop()
-        alike: dict[tuple[str, str], list[tuple[MatrixPanel, Matrix]]] = {}
-        for panel in self.panels.values():
-            if isinstance(panel, MatrixPanel) and panel.wants_shared():
-                shown = panel.artefact
-                assert isinstance(shown, Matrix)
-                alike.setdefault((shown.share, shown.scale), []).append((panel, shown))
-        for members in alike.values():
-            ranges = [panel.own_limits(shown) for panel, shown in members]
-            limits = None
-            if len(ranges) > 1:
-                limits = min(low for low, _ in ranges), max(high for _, high in ranges)
-            for panel, _ in members:
-                panel.set_limits(limits)
+        share_ranges(self._panels.values())
 
     def level_titles(self) -> None:
         """All titles over two lines where one has to be, so that pictures stay equally large."""
@@ -227,11 +214,8 @@ class GroupPanel(QWidget):
             panel.show_knob(name, value)
 
     def set_background(self, image: Array | None, place: Affine | None = None) -> None:
-        """What fields, boxes, masks and points lie on from their next artefact on.
-
-        Args:
-            image: (H, W, 3).
-            place: where it lies in input pixels.
+        """The picture (H, W, 3) that fields, boxes, masks and points lie on from their next
+        artefact on, and where it lies in input pixels.
         """
         self._background, self._background_place = image, place
         self._unlaid = set(self._panels)
@@ -248,6 +232,7 @@ class GroupPanel(QWidget):
 
     def picture(self, scale: float = 1) -> QImage:
         """The whole group as it is shown, ``scale`` times as dense as the screen."""
+        self.settle()
         self.share_scale()
         self.level_titles()
         made = QImage(self.size() * scale, QImage.Format.Format_ARGB32_Premultiplied)
@@ -368,18 +353,8 @@ class GroupPanel(QWidget):
     def _update_difference(self, name: str) -> None:
         first, second = self.differences[name]
         a, b = self._panels[first].artefact, self._panels[second].artefact
-        if (
-            not (isinstance(a, Matrix) and isinstance(b, Matrix))
-            or a.values.shape != b.values.shape
-        ):
-            return
-        values = a.values.astype(np.float32) - b.values.astype(np.float32)
-        note = f"red where {first} is larger, blue where {second} is"
-        made = Matrix(
-            f"{a.group}/{name}", values, axes=a.axes, rows=a.rows, columns=a.columns,
-            own_scale=True, unit=a.unit, note=note, step=a.step, frame=a.frame, run=a.run,
-        )  # fmt: skip
-        self.add(made)
+        if isinstance(a, Matrix) and isinstance(b, Matrix) and a.values.shape == b.values.shape:
+            self.add(difference(a, b, f"{a.group}/{name}"))
 
     def _lay_over(self, artefact: Artefact) -> bool:
         """Draw boxes, points and masks on the group's picture; False when they need their own."""

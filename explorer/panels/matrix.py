@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker
@@ -222,6 +223,33 @@ class MatrixPanel(Panel):
         knob = self.artefact.gestures.get("pick") if self.artefact is not None else None
         if knob:
             self.gestured.emit((knob, (float(cell[2]), float(cell[1]))))
+
+
+def difference(first: Matrix, second: Matrix, name: str) -> Matrix:
+    """``first − second``, of one shape, as a matrix of its own."""
+    return Matrix(
+        name, first.values.astype(np.float32) - second.values.astype(np.float32), axes=first.axes,
+        rows=first.rows, columns=first.columns, own_scale=True, unit=first.unit,
+        note=f"red where {first.item} is larger, blue where {second.item} is", step=first.step,
+        frame=first.frame, run=first.run,
+    )  # fmt: skip
+
+
+def share_ranges(panels: Iterable[Panel]) -> None:
+    """One range for the matrices that want one, of each `Matrix.share` and scale."""
+    alike: dict[tuple[str, str], list[tuple[MatrixPanel, Matrix]]] = {}
+    for panel in panels:
+        if isinstance(panel, MatrixPanel) and panel.wants_shared():
+            shown = panel.artefact
+            assert isinstance(shown, Matrix)
+            alike.setdefault((shown.share, shown.scale), []).append((panel, shown))
+    for members in alike.values():
+        ranges = [panel.own_limits(shown) for panel, shown in members]
+        limits = None
+        if len(ranges) > 1:
+            limits = min(low for low, _ in ranges), max(high for _, high in ranges)
+        for panel, _ in members:
+            panel.set_limits(limits)
 
 
 def place_words(names: list[str], place: tuple[int, ...]) -> str:

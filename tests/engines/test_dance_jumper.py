@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engines.motion.dance_jumper import CLIP, JUMPER
 from engines.nn.motion.footage import by_movenet
 from engines.nn.motion.movenet import MoveNet
+from engines.nn.readers import eight_bits
 from explorer.core.media import assets, read_input, sample_inputs
 from explorer.core.registry import table
 from explorer.core.session import Session
 from explorer.core.weights import WeightStore
 from explorer.kinds import Artefact
+from scripts.to_eight_bits import rounded
 
 ROW = table()["dance-jumper"]
 PAGE = Path(__file__).parents[2] / "docs/dance-jumper.md"
@@ -94,3 +97,20 @@ def test_only_for_its_own_clip_the_network_is_said_to_have_learnt(
     notes = [a.note for f in session.run(inputs) for a in f.artefacts if "4 generated" in a.name]
     assert notes
     assert all("not learnt" in note for note in notes)
+
+
+def test_eight_bits_are_off_by_half_a_step_at_most(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "large": torch.randn(8, 16, generator=generator).half(),
+        "equal": torch.full((80,), 0.5),
+        "short": torch.randn(5, generator=generator),
+        "count": torch.tensor(7),
+    }
+    save_file(rounded(tensors), tmp_path / "small.safetensors")
+    read = eight_bits(tmp_path / "small.safetensors")
+    assert read.keys() == tensors.keys()
+    for name in ("equal", "short", "count"):
+        assert torch.equal(read[name], tensors[name])
+    span = float(tensors["large"].max() - tensors["large"].min())
+    assert (read["large"] - tensors["large"].float()).abs().max() <= span / 510 + 1e-6

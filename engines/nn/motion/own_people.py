@@ -92,6 +92,14 @@ def cleaned(clip: Footage, slot: str, params: Any) -> Cast:
     return Cast(frames, poses, lengths, clip.fps, tuple(remarks))
 
 
+def shaken(poses: Floats, jitter: float, seed: int) -> Floats:
+    """Poses (T, 17, 3) with noise of ``jitter`` pixels on the joints that are seen."""
+    made = poses.copy()
+    noise = np.random.RandomState(seed % 2**32).normal(0, 1, poses[..., :2].shape)
+    made[..., :2] += jitter * noise * (poses[..., 2:] > 0)
+    return made
+
+
 def split(target: Cast) -> tuple[Cast, Cast]:
     """What is learnt from and, after a gap, what is only measured.
 
