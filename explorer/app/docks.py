@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QSizePolicy,
     QStackedLayout,
     QTabBar,
+    QToolBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -304,6 +305,16 @@ class EngineDocks:
             return "right"
         return self.row.groups[group].area
 
+    def learning(self) -> list[Dock]:
+        """The docks that the training alone fills."""
+        return [dock for group, dock in self.docks.items() if self._learns(group)]
+
+    def show_learning(self) -> None:
+        """Bring them to the front, where they are open; the first of several in one place."""
+        for dock in reversed(self.learning()):
+            if not dock.isHidden():
+                dock.raise_()
+
     def arrange(self, left: list[Dock], knobs: Dock) -> None:
         """The first layout: lists left, input and knobs right, results above and below the maps."""
         window = self._window
@@ -311,19 +322,26 @@ class EngineDocks:
             window.addDockWidget(AREAS["left"], dock)
         for above, below in pairwise([*left, *self._at("left")]):
             window.tabifyDockWidget(above, below)
-        self._arrange_right(self._at("right"), knobs)
+        self._arrange_right(knobs)
         self._arrange_row("centre")
         self._arrange_row("bottom")
         for dock in [*left, *self.docks.values(), knobs]:
             dock.setFloating(False)
             dock.show()
-        firsts = [left[:1], self._at("right")[:1], self._at("centre"), self._at("bottom")]
+        right = self._beside_input() or [knobs]
+        firsts = [left[:1], right[:1], self._at("centre"), self._at("bottom")]
         for dock in reversed([dock for docks in firsts for dock in docks]):
             dock.raise_()
         self._resize(left[0], knobs)
 
     def _at(self, area: str) -> list[Dock]:
-        return [d for g, d in self.docks.items() if g != "input" and self.area(g) == area]
+        """The docks of an area, those that only the training fills last."""
+        groups = [g for g in self.docks if g != "input" and self.area(g) == area]
+        return [self.docks[g] for g in sorted(groups, key=self._learns)]
+
+    def _learns(self, group: str) -> bool:
+        row = None if self.row is None else self.row.groups.get(group)
+        return row is not None and row.when == "training"
 
     def _shares(self) -> tuple[float, float]:
         row = self.row
@@ -335,24 +353,39 @@ class EngineDocks:
         wide = self._window.width()
         return max(240, min(290, wide // 5)), max(250, min(330, wide // 4))
 
-    def _columns(self) -> int:
-        """Docks side by side for which there is room between the two side columns."""
-        return max(1, (self._window.width() - sum(self._side_widths())) // COLUMN)
+    def _bars_height(self) -> int:
+        """What the menu, the tool bars and the status bar take away from the docks."""
+        direct = Qt.FindChildOption.FindDirectChildrenOnly
+        bars: list[Any] = [self._window.menuWidget(), self._window.statusBar()]
+        bars += self._window.findChildren(QToolBar, options=direct)
+        return sum(bar.sizeHint().height() for bar in bars)
 
-    def _arrange_right(self, others: list[Dock], knobs: Dock) -> None:
+    def _columns(self, area: str) -> int:
+        """Docks side by side: as far as there is room, and none that waits for a training."""
+        room = (self._window.width() - sum(self._side_widths())) // COLUMN
+        waiting = self.learning()
+        return max(1, min(room, sum(dock not in waiting for dock in self._at(area))))
+
+    def _beside_input(self) -> list[Dock]:
+        """The docks between input and knobs, one behind the other; none that all wait."""
+        docks = self._at("right")
+        return docks if set(docks) - set(self.learning()) else []
+
+    def _arrange_right(self, knobs: Dock) -> None:
         window, first = self._window, self.docks["input"]
         window.addDockWidget(AREAS["right"], first)
         window.splitDockWidget(first, knobs, Qt.Orientation.Vertical)
+        others = self._beside_input()
         if others:
             window.splitDockWidget(first, others[0], Qt.Orientation.Vertical)
             if window.height() < TALL:
                 window.tabifyDockWidget(others[0], knobs)
-        for before, dock in pairwise(others):
+        for before, dock in pairwise(others or [knobs, *self._at("right")]):
             window.tabifyDockWidget(before, dock)
 
     def _arrange_row(self, area: str) -> None:
         """Side by side as far as there is room, the others in tabs behind them."""
-        docks, columns = self._at(area), self._columns()
+        docks, columns = self._at(area), self._columns(area)
         for before, dock in zip([None, *docks], docks[:columns], strict=False):
             if before is None:
                 self._window.addDockWidget(AREAS[area], dock)
@@ -365,18 +398,19 @@ class EngineDocks:
         window, first = self._window, self.docks["input"]
         across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         window.resizeDocks([left, first], list(self._side_widths()), across)
-        column = [first, *self._at("right")[:1]]
+        column = [first, *self._beside_input()[:1]]
         if knobs not in window.tabifiedDockWidgets(column[-1]):
             column.append(knobs)
-        high = window.height()
+        high = window.height() - self._bars_height()
         slots_only = self.row is not None and "input" not in self.row.groups
         top = first.sizeHint().height() + 16 if slots_only else int(high * INPUT_SHARE[len(column)])
         rest = (high - top) // max(1, len(column) - 1)
         window.resizeDocks(column, [top, *[rest] * (len(column) - 1)], down)
         for area, share in zip(("centre", "bottom"), self._shares(), strict=True):
             docks = self._at(area)
-            window.resizeDocks(docks[:1], [max(150, int(high * share))] * len(docks[:1]), down)
-            visible = docks[: self._columns()]
+            height = max(150, int(window.height() * share))
+            window.resizeDocks(docks[:1], [height] * len(docks[:1]), down)
+            visible = docks[: self._columns(area)]
             window.resizeDocks(visible, [COLUMN] * len(visible), across)
 
 

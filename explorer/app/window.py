@@ -339,6 +339,7 @@ class Window(QMainWindow):
         """Train the open engine and watch it learn."""
         if self.room.opened is not None and self.room.opened.can_train:
             self.runner.train(self.sources.inputs(), paths.training(self.row.name))
+            self.engine_docks.show_learning()
         else:
             self.say(f"{self.row.title} has no training of its own")
 

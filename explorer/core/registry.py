@@ -30,12 +30,16 @@ class EngineUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """One dock of artefacts: their kinds, where the dock stands and what it is called."""
+    """One dock of artefacts: their kinds, where the dock stands and what it is called.
+
+    ``when`` is "training" where nothing else fills it: until then it stands behind the others.
+    """
 
     name: str
     kinds: tuple[str, ...]
     area: Area
     title: str
+    when: Literal["", "training"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ def parse(data: Mapping[str, Any], origin: str) -> Row:
         if area not in AREAS:
             raise ValueError(f"group {name!r}: {unknown('area', str(area), AREAS)}")
         title = group.get("title", name.capitalize())
-        groups[name] = GroupRow(name, tuple(group["kinds"]), area, title)
+        when = group.get("when", "")
+        if when not in ("", "training"):
+            raise ValueError(f"group {name!r}: when is {when!r}; known: 'training'")
+        groups[name] = GroupRow(name, tuple(group["kinds"]), area, title, when)
     weights = tuple(WeightsRow(**row) for row in data.get("weights", ()))
     points = tuple(data.get("points", ()))
     made = {"groups": groups, "weights": weights, "points": points, "origin": origin}

@@ -18,6 +18,8 @@ from explorer.panels.theme import DARK, Theme
 from explorer.panels.wording import number_text
 
 MARK_APART = 16.0  # px from the words of one mark to the next
+MARK_ENDS = (0.02, 0.98)  # where along a mark its words begin or end
+MARK_SAMPLES = 16  # of the lines behind the words of a mark
 MARKED = 8  # markers along a long line
 LONG = 8000  # points of a line; longer ones are thinned
 WIDTH = 1.6  # px of a solid line; dashed ones are thin
@@ -181,18 +183,41 @@ class CurvePanel(PlotPanel):
 
     @Slot()
     def _part_labels(self) -> None:
-        """Write the words of a mark only where they keep clear of the mark above."""
+        """Write the words of a mark only where they keep clear of the mark above.
+
+        They stand at the end of it where less of the lines lies under them.
+        """
         last = -math.inf
         for line in sorted(self._marks.values(), key=lambda line: -line.value()):
             y = self.plot.box.mapViewToScene(QPointF(0.0, line.value())).y()
             line.label.setVisible(y - last >= MARK_APART)
             last = y if y - last >= MARK_APART else last
+            if line.label.isVisible():
+                end = int(np.argmin(self._under(line)))
+                line.label.anchors = [(end, 0), (end, 1)]
+                line.label.setPosition(MARK_ENDS[end])
+
+    def _under(self, line: Any) -> tuple[int, int]:
+        """How much of the drawn lines lies behind the words of a mark, at its left and its right.
+
+        In samples of the width of the words.
+        """
+        words, box = line.label.boundingRect(), self.plot.box
+        (left, right), (low, high) = box.viewRange()
+        wide = words.width() / max(1.0, box.width()) * (right - left)
+        tall = words.height() / max(1.0, box.height()) * (high - low)
+        steps = np.linspace(0.0, wide, MARK_SAMPLES)
+        found = []
+        for x in (left + steps, right - steps):
+            rows = [np.interp(x, self._x, y, left=np.nan, right=np.nan) for y in self._y if y.size]
+            found.append(sum(int((np.abs(row - line.value()) <= tall).sum()) for row in rows))
+        return found[0], found[1]
 
     def _mark(self, word: str) -> Any:
         ink = self.theme.colour("muted")
         return pg.InfiniteLine(
             angle=0, pen=pg.mkPen(ink, style=Qt.PenStyle.DashLine), label=word,
-            labelOpts={"color": ink, "position": 0.02, "anchors": [(0, 0), (0, 1)],
+            labelOpts={"color": ink, "position": MARK_ENDS[0], "anchors": [(0, 0), (0, 1)],
                        "fill": self.theme.colour("canvas", 200)},
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from engines.nn.two_stage.selective_search import (
     gradients,
     proposals,
     search,
-    similarity,
+    similarities,
 )
 
 
@@ -72,9 +72,9 @@ def test_similarities_by_hand() -> None:
     """Two strips of 2 x 4 that touch, in a picture of 40 pixels; half of the colours shared."""
     a = Region(8, (0, 0, 4, 2), np.array([0.5, 0.5, 0.0]), np.array([1.0, 0.0]))
     b = Region(8, (0, 2, 4, 4), np.array([0.0, 0.5, 0.5]), np.array([0.25, 0.75]))
-    assert similarity(a, b, 40) == pytest.approx((0.5, 0.25, 1 - 16 / 40, 1.0))
+    assert similarities(a, [b], 40)[0] == pytest.approx((0.5, 0.25, 1 - 16 / 40, 1.0))
     far = Region(8, (4, 4, 8, 6), b.colour, b.texture)
-    assert similarity(a, far, 100)[3] == pytest.approx(1 - (48 - 16) / 100)
+    assert similarities(a, [b, far], 100)[1][3] == pytest.approx(1 - (48 - 16) / 100)
 
 
 @settings(max_examples=15)
@@ -103,6 +103,29 @@ def test_the_hierarchy(seed: int, space: str) -> None:
                 y2,
             )
             assert measure.label(parts == label, connectivity=2).max() == 1, "one piece"
+
+
+@pytest.mark.parametrize("seed", [2, 9])
+def test_of_all_that_touch_the_most_similar_two_are_merged(seed: int) -> None:
+    made = search(picture(seed), "RGB", 60.0)
+    assert made.starts > 8
+    for done, merge in enumerate(made.merges):
+        touching = pairs_that_touch(made.partition(done))
+        totals = {
+            (a, b): sum(similarities(made.regions[a], [made.regions[b]], 64 * 64)[0])
+            for a, b in touching
+        }
+        assert (merge.first, merge.second) in touching
+        assert merge.total == pytest.approx(max(totals.values()), abs=1e-12)
+
+
+def pairs_that_touch(labels: np.ndarray) -> set[tuple[int, int]]:
+    """By the growth of each region over its eight neighbours."""
+    found = set()
+    for label in np.unique(labels).tolist():
+        around = ndimage.binary_dilation(labels == label, np.ones((3, 3)))
+        found |= {(label, other) for other in np.unique(labels[around]).tolist() if other > label}
+    return found
 
 
 def test_merged_histograms_are_those_of_the_pixels() -> None:

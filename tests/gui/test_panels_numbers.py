@@ -355,6 +355,23 @@ def test_words_of_marks_keep_clear_of_one_another(show: Show) -> None:
     assert sum(m.label.isVisible() for m in panel._marks.values()) == 20
 
 
+@pytest.mark.parametrize(("busy", "free"), [(slice(None, 5), 1), (slice(-5, None), 0)])
+def test_words_of_a_mark_stand_where_no_line_lies_under_them(
+    show: Show, busy: slice, free: int
+) -> None:
+    y = np.full(20, -5.0)
+    y[busy] = 5.0  # where the mark is
+    panel = show(Curve("c/l", X, y, marks={"a threshold": 5.0}), (400, 300))
+    panel.grab()
+    label = panel._marks["a threshold"].label
+    words, shown = label.sceneBoundingRect(), panel.plot.box.sceneBoundingRect()
+    assert shown.contains(words.center())
+    assert (words.center().x() > shown.center().x()) == bool(free)
+    panel.show_artefact(Curve("c/l", X, y[::-1], marks={"a threshold": 5.0}))
+    panel.grab()
+    assert (label.sceneBoundingRect().center().x() > shown.center().x()) != bool(free)
+
+
 def test_a_series_is_hidden_at_a_click_on_its_name(show: Show, qtbot: Any) -> None:
     panel: CurvePanel = show(Curve("c/l", X, np.ones((2, 20)), series=("first", "second")))
     spot = panel.legend._places[1][1].center().toPoint()

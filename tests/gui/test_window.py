@@ -59,6 +59,45 @@ def test_first_layout_has_lists_left_input_right_output_below(window: Any) -> No
     assert window.centre.height() > docks["prediction"].height()
 
 
+@pytest.mark.parametrize(
+    ("engine", "group", "front"),
+    [("ssd", "lesson", "knobs"), ("fast-style", "training", "fast-style:norm")],
+)
+def test_what_only_a_training_fills_waits_behind_the_rest(
+    make_window: Any, qtbot: Any, engine: str, group: str, front: str
+) -> None:
+    window = make_window(engine=engine, show=False)
+    with qtbot.waitSignal(window.awoken, timeout=60_000):
+        window.show()
+    dock = window.engine_docks.docks[group]
+    other = window.findChild(QDockWidget, front)
+    assert other in window.tabifiedDockWidgets(dock)
+    assert is_in_front(other)
+    assert not is_in_front(dock)
+    window.engine_docks.show_learning()
+    assert is_in_front(dock)
+    dock.hide()
+    window.engine_docks.show_learning()
+    assert dock.isHidden(), "closed by the person"
+
+
+def is_in_front(dock: QDockWidget) -> bool:
+    return dock.isVisible() and not dock.visibleRegion().isEmpty()
+
+
+@pytest.mark.parametrize("engine", ["vgg", "nanodet", "classify"])
+def test_the_right_column_divides_the_height_that_there_is(
+    make_window: Any, qtbot: Any, engine: str
+) -> None:
+    window = make_window(engine=engine, show=False)
+    window.resize(1440, 900)
+    with qtbot.waitSignal(window.awoken, timeout=60_000):
+        window.show()
+    docks = [window.engine_docks.docks["input"], *window.engine_docks._beside_input()[:1]]
+    docks.append(window.knobs_dock)
+    assert min(dock.height() for dock in docks) > 0.18 * window.height()
+
+
 def test_switching_the_engine_replaces_its_docks_and_keeps_the_photo(
     window: Any, qtbot: Any
 ) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+PORTION = 8192  # edges that are looked at together
 
 
 def felzenszwalb(
@@ -33,24 +34,16 @@ def felzenszwalb(
     height, width = image.shape[:2]
     smooth = gaussian(image, sigma)
     costs, ends = _edges(smooth)
-    parent = list(range(height * width))
-    size = [1] * (height * width)
-    inner = [0.0] * (height * width)
-    limit = scale / 255.0
     order = np.argsort(costs, kind="stable")
-    queue = list(zip(costs[order].tolist(), *ends[order].T.tolist(), strict=True))
-    for cost, a, b in _apart(queue, parent):
-        if cost < min(inner[a] + limit / size[a], inner[b] + limit / size[b]):
-            _join(parent, size, a, b)
-            inner[a] = cost
-    for _, a, b in _apart(queue, parent):
-        if min(size[a], size[b]) < smallest:
-            _join(parent, size, a, b)
-    roots = np.array(parent)
-    while (roots != roots[roots]).any():
-        roots = roots[roots]
-    _, first, labels = np.unique(roots, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
+    costs, ends = costs[order], ends[order]
+    forest = _Forest(height * width, scale / 255.0)
+    for first in range(0, len(costs), PORTION):
+        part = slice(first, first + PORTION)
+        forest.grow(costs[part], ends[part])
+    forest.swallow(ends, smallest)
+    labels = forest.roots(np.arange(height * width))
+    _, first_seen, labels = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first_seen))
     return np.asarray(rank[labels].reshape(height, width))
 
 
@@ -100,22 +93,58 @@ def _edges(image: Floats) -> tuple[Floats, Integers]:
     return np.concatenate(costs), np.concatenate(ends)
 
 
-def _apart(
-    queue: list[tuple[float, int, int]], parent: list[int]
-) -> Iterator[tuple[float, int, int]]:
-    """Cost and regions (their roots) of each edge whose ends are in two regions by then.
+class _Forest:
+    """Regions as trees of pixels; edges that cannot join any are dropped in bulk beforehand."""
 
-    All of the picture's edges pass through here, so the roots are looked up in place.
-    """
-    for cost, a, b in queue:
-        while parent[a] != a:
-            parent[a] = a = parent[parent[a]]
-        while parent[b] != b:
-            parent[b] = b = parent[parent[b]]
-        if a != b:
-            yield cost, a, b
+    def __init__(self, pixels: int, limit: float) -> None:
+        self._parent = list(range(pixels))
+        self._size = [1] * pixels
+        self._longest = [limit] * pixels  # edge that a region, by its root, may still be joined by
+        self._limit = limit
 
+    def roots(self, pixels: Integers) -> Integers:
+        """The roots of so many pixels."""
+        parent = np.array(self._parent)
+        found = parent[pixels]
+        while (found != parent[found]).any():
+            found = parent[found]
+        return found
 
-def _join(parent: list[int], size: list[int], a: int, b: int) -> None:
-    parent[b] = a
-    size[a] += size[b]
+    def grow(self, costs: Floats, ends: Integers) -> None:
+        """Join along edges (E,) between pixels (E, 2), those before them having been seen.
+
+        A region that the shortest of them cannot join has got its last pixel.
+        """
+        roots = self.roots(ends)
+        grown = np.array(self._longest)[roots].min(1) <= costs[:1]
+        open_ = (roots[:, 0] != roots[:, 1]) & ~grown
+        size, longest, limit = self._size, self._longest, self._limit
+        lengths = costs[open_].tolist()
+        for i, a, b in self._apart(roots[open_]):
+            cost = lengths[i]
+            if cost < longest[a] and cost < longest[b]:
+                self._join(a, b)
+                longest[a] = cost + limit / size[a]
+
+    def swallow(self, ends: Integers, smallest: int) -> None:
+        """Join along edges (E, 2) of which one end's region has fewer than so many pixels."""
+        roots = self.roots(ends)
+        small = np.array(self._size)[roots].min(1) < smallest
+        for _, a, b in self._apart(roots[small & (roots[:, 0] != roots[:, 1])]):
+            if min(self._size[a], self._size[b]) < smallest:
+                self._join(a, b)
+
+    def _apart(self, ends: Integers) -> Iterator[tuple[int, int, int]]:
+        """Position and roots of each edge whose ends are in two regions by then."""
+        parent = self._parent
+        for i, (a, b) in enumerate(ends.tolist()):
+            while parent[a] != a:
+                parent[a] = a = parent[parent[a]]
+            while parent[b] != b:
+                parent[b] = b = parent[parent[b]]
+            if a != b:
+                yield i, a, b
+
+    def _join(self, a: int, b: int) -> None:
+        self._parent[b] = a
+        self._size[a] += self._size[b]

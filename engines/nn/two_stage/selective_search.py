@@ -6,6 +6,7 @@ neighbours the most similar pair is merged, by colour, texture, size and how wel
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from engines.nn.two_stage.segmentation_start import felzenszwalb, filtered, kern
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Measures = tuple[float, float, float, float]
 SPACES = ("RGB", "HSV", "Lab")
 MEASURES = ("colour", "texture", "size", "fill")
 COLOUR_BINS, TEXTURE_BINS, DIRECTIONS = 25, 10, 8
@@ -39,7 +41,7 @@ class Merge:
     first: int
     second: int
     made: int
-    similarity: tuple[float, float, float, float]
+    similarity: Measures
 
     @property
     def total(self) -> float:
@@ -98,35 +100,53 @@ def search(
     regions = _starts(image, labels)
     merges: list[Merge] = []
     area = labels.size
-    alike = {
-        pair: similarity(regions[pair[0]], regions[pair[1]], area) for pair in _neighbours(labels)
-    }
-    while alike:
-        pair = max(alike, key=lambda p: (sum(alike[p]), -p[0], -p[1]))
+    touching: dict[int, set[int]] = {i: set() for i in range(len(regions))}
+    alike: dict[tuple[int, int], Measures] = {}
+    queue: list[tuple[float, int, int]] = []  # the most similar first, then the oldest
+
+    def compare(region: int, others: Sequence[int]) -> None:
+        compared = similarities(regions[region], [regions[i] for i in others], area)
+        for other, measures in zip(others, compared, strict=True):
+            touching[region].add(other)
+            touching[other].add(region)
+            pair = min(other, region), max(other, region)
+            alike[pair] = measures
+            heapq.heappush(queue, (-sum(measures), *pair))
+
+    for region, others in _neighbours(labels).items():
+        compare(region, others)
+    while queue:
+        _, first, second = heapq.heappop(queue)
+        if not (first in touching and second in touching):
+            continue  # merged before
         made = len(regions)
-        merges.append(Merge(*pair, made, alike[pair]))
-        regions.append(_merged(regions[pair[0]], regions[pair[1]]))
-        touching = {i for p in alike if set(p) & set(pair) for i in p} - set(pair)
-        alike = {p: s for p, s in alike.items() if not set(p) & set(pair)}
-        for other in sorted(touching):
-            alike[other, made] = similarity(regions[other], regions[made], area)
+        merges.append(Merge(first, second, made, alike[first, second]))
+        regions.append(_merged(regions[first], regions[second]))
+        around = (touching.pop(first) | touching.pop(second)) - {first, second}
+        for other in around:
+            touching[other] -= {first, second}
+        touching[made] = set()
+        compare(made, sorted(around))
     return Hierarchy(labels, tuple(regions), tuple(merges))
 
 
-def similarity(a: Region, b: Region, area: int) -> tuple[float, float, float, float]:
-    """Colour and texture: what the histograms share. Size: small ones first. Fill: few gaps.
+def similarities(a: Region, others: Sequence[Region], area: int) -> list[Measures]:
+    """How alike a region and each of the others are, by each of `MEASURES`.
+
+    Colour and texture: what the histograms share. Size: small ones first. Fill: few gaps.
 
     Args:
         area: pixels of the whole picture.
     """
-    x1, y1, x2, y2 = _around(a.box, b.box)
-    together = a.size + b.size
-    return (
-        float(np.minimum(a.colour, b.colour).sum()),
-        float(np.minimum(a.texture, b.texture).sum()),
-        1.0 - together / area,
-        1.0 - ((x2 - x1) * (y2 - y1) - together) / area,
-    )
+    if not others:
+        return []
+    colours = np.minimum(a.colour, np.stack([b.colour for b in others])).sum(1)
+    textures = np.minimum(a.texture, np.stack([b.texture for b in others])).sum(1)
+    together = a.size + np.array([b.size for b in others])
+    x1, y1, x2, y2 = np.array([_around(a.box, b.box) for b in others]).T
+    sizes = 1.0 - together / area
+    fills = 1.0 - ((x2 - x1) * (y2 - y1) - together) / area
+    return list(zip(*(m.tolist() for m in (colours, textures, sizes, fills)), strict=True))
 
 
 def _merged(a: Region, b: Region) -> Region:
@@ -175,13 +195,15 @@ def _histograms(values: Floats, labels: Integers, count: int, bins: int) -> Floa
     return np.asarray(made / made.sum(1, keepdims=True))
 
 
-def _neighbours(labels: Integers) -> list[tuple[int, int]]:
-    """Pairs of regions that touch, corners included."""
+def _neighbours(labels: Integers) -> dict[int, list[int]]:
+    """For each region the later ones that it touches, corners included."""
     sides = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
     sides += [(labels[1:, 1:], labels[:-1, :-1]), (labels[1:, :-1], labels[:-1, 1:])]
     pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], 1) for a, b in sides])
-    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    return [(int(a), int(b)) for a, b in pairs]
+    found: dict[int, list[int]] = {}
+    for a, b in np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0).tolist():
+        found.setdefault(a, []).append(b)
+    return found
 
 
 def converted(pixels: npt.NDArray[np.uint8], space: str) -> Floats:
