@@ -113,8 +113,13 @@ DANCE: dict[str, Any] = {
         "critic": {"kinds": ["Field"], "area": "bottom", "title": "Discriminators"},
         "matching": {"kinds": ["Matrix"], "area": "bottom", "title": "Feature matching"},
         "normalisation": {"kinds": ["Curve"], "area": "bottom", "title": "Normalisation"},
-        "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
-        "held-out": {"kinds": ["Image"], "area": "bottom", "title": "Held-out motion"},
+        "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training", "when": "training"},
+        "held-out": {
+            "kinds": ["Image"],
+            "area": "bottom",
+            "title": "Held-out motion",
+            "when": "training",
+        },
     },
     "points": [
         "generator.model.19",
@@ -231,8 +236,18 @@ ROWS: list[dict[str, Any]] = [
                 "area": "bottom",
                 "title": "Saturation",
             },
-            "training": {"kinds": ["Curve"], "area": "bottom", "title": "Training"},
-            "held-out": {"kinds": ["Image"], "area": "bottom", "title": "Held-out scenes"},
+            "training": {
+                "kinds": ["Curve"],
+                "area": "bottom",
+                "title": "Training",
+                "when": "training",
+            },
+            "held-out": {
+                "kinds": ["Image"],
+                "area": "bottom",
+                "title": "Held-out scenes",
+                "when": "training",
+            },
         },
         "points": [
             "generator.model.3",

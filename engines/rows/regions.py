@@ -69,7 +69,12 @@ ROWS: list[dict[str, Any]] = [
             "vector": {"kinds": ["Matrix"], "area": "centre", "title": "Vector"},
             "rules": {"kinds": ["Text", "Matrix"], "area": "right", "title": "Paper and torch"},
             "prediction": {"kinds": ["Scores"], "area": "bottom", "title": "Prediction"},
-            "training": {"kinds": ["Curve"], "area": "right", "title": "Training"},
+            "training": {
+                "kinds": ["Curve"],
+                "area": "right",
+                "title": "Training",
+                "when": "training",
+            },
         },
         "points": ["maps", "conv1", "conv2", "pool", "classifier"],
         "layout": "units",

@@ -55,7 +55,12 @@ ROWS: list[dict[str, Any]] = [
                 "title": "Over the cells",
             },
             **TRAINING_GROUPS,
-            "taught": {"kinds": ["Graph"], "area": "bottom", "title": "Nodes that were taught"},
+            "taught": {
+                "kinds": ["Graph"],
+                "area": "bottom",
+                "title": "Nodes that were taught",
+                "when": "training",
+            },
         },
         "points": [
             "body.trunk.7",

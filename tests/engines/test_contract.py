@@ -164,6 +164,7 @@ def test_artefacts_are_declared_and_read_only(session: Session) -> None:
     for artefact in artefacts(made):
         group = session.row.groups[artefact.group]
         assert type(artefact).__name__ in group.kinds, artefact.name
+        assert group.when != "training", f"{artefact.name} came without one"
         assert KIND[type(artefact).__name__] is type(artefact)
         for name, array in artefact.arrays().items():
             assert not array.flags.writeable, (artefact.name, name)
