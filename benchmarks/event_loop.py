@@ -114,15 +114,20 @@ def one(name: str, seconds: float, device: str, settings: Path) -> tuple[list[fl
 
 
 def run_up(window: Any, seconds: float) -> None:
-    """Keep it busy; the first run makes panels, once: wait for its end, but not for long ones.
+    """Keep it busy once its first run, which makes the panels, is over and drawn.
 
-    Of a clip, which is played again and again, each frame is a run.
+    A run that takes long is waited for ``RUN_UP`` times as long as is measured. Of a clip, which is
+    played again and again, each frame is a run.
     """
-    shown, over = window.presenter.frames, ["image" in window.row.inputs] * 1
+    shown, over = window.presenter.frames, []
     window.runner.idle.connect(lambda: over.append(True))
-    keep_busy(window)
     until_then = time.perf_counter() + RUN_UP * seconds
-    while window.presenter.frames == shown or not (over or time.perf_counter() > until_then):
+    if "image" not in window.row.inputs:
+        window.runner.run_again()
+        while time.perf_counter() < until_then and (not over or window.presenter.drawing):
+            Lateness().watch(TICK)
+    keep_busy(window)
+    while window.presenter.frames == shown and time.perf_counter() < until_then:
         Lateness().watch(TICK)
 
 

@@ -97,6 +97,12 @@ class Host(Protocol):
     def progress(self, text: str, fraction: float | None = None) -> None:
         """Tell the person what takes time; also a place where a cancel takes effect."""
 
+    def pause(self) -> None:
+        """Called every few milliseconds in long work of Python alone.
+
+        A cancel takes effect, and a window that draws goes first: both need the interpreter.
+        """
+
     def read_image(self, path: Path) -> ImageInput:
         """Read a picture of a folder that is being evaluated.
 

@@ -66,7 +66,6 @@ from explorer.api import (
 OURS = ("shapes-fast-rcnn", "shapes-fast-rcnn-hard")
 COCO, UNTRAINED = "fasterrcnn-resnet50-fpn-coco", "shapes-untrained"
 MODELS = (*OURS, COCO, UNTRAINED)
-SEARCHED = 160  # pixels: the longest side that selective search works on
 FLOOR = 0.01  # scores below are never shown
 LEAST = 0.05  # score from which detections count when they are evaluated
 CLASSES_SHOWN = 10
@@ -91,6 +90,10 @@ class FastRcnnParams(TrainingParams, DetectionParams):
     scale: float = knob(
         SCALE, low=5.0, high=500.0, log=True,
         help="of the first segmentation: larger ones begin with larger regions",
+    )  # fmt: skip
+    search_size: int = knob(
+        128, low=16, high=640, log=True, unit="px",
+        help="longest side that is searched; larger ones find smaller things and take longer",
     )  # fmt: skip
     most: int = knob(MOST, low=1, high=2000, help="proposals that the heads see")
     shown: int = knob(12, low=1, high=1000, effect="again", help="proposals that are drawn")
@@ -199,13 +202,10 @@ class FastRcnn(Engine[FastRcnnParams]):
         return (yield from evaluate_folder(self.host, folder, detect, self.names))
 
     def _look(self, photo: ImageInput, params: FastRcnnParams) -> Kept:
-        height, width = photo.pixels.shape[:2]
-        if max(height, width) <= SEARCHED:
-            pixels, place = photo.pixels, Affine()
-        else:
-            how = Preprocess((SEARCHED, SEARCHED), "letterbox", fill=0.0)
-            pixels, place = _reduced(photo.pixels, how)
-        hierarchy = search(pixels, params.space, params.scale)
+        pixels, place = photo.pixels, Affine()
+        if max(pixels.shape) > params.search_size:
+            pixels, place = _reduced(pixels, params.search_size)
+        hierarchy = search(pixels, params.space, params.scale, pause=self.host.pause)
         boxes, depths = proposals([hierarchy], params.most)
         framed = frame(photo.pixels, self.network.framing, self.host.device)
         inside = torch.from_numpy(to_input(boxes, place)).to(self.host.device)
@@ -262,8 +262,9 @@ class FastRcnn(Engine[FastRcnnParams]):
         )  # fmt: skip
 
 
-def _reduced(pixels: Pixels, how: Preprocess) -> tuple[Pixels, Affine]:
-    """The picture with its long side at `SEARCHED`, without the bars, and where it lies."""
+def _reduced(pixels: Pixels, longest: int) -> tuple[Pixels, Affine]:
+    """The picture with so long a side, without the bars, and where it lies."""
+    how = Preprocess((longest, longest), "letterbox", fill=0.0)
     x, affine = prepare(pixels, how)
     height, width = pixels.shape[:2]
     left, top = affine.to_grid(0, 0)

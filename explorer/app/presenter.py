@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Slot
@@ -13,6 +15,7 @@ from explorer.app.comparing import SUFFIX
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
+    from explorer.app.runner import Runner
     from explorer.app.window import Window
     from explorer.kinds import Artefact
     from explorer.panels.group import GroupPanel
@@ -20,6 +23,16 @@ if TYPE_CHECKING:
 
 TURN_MS = 1.0  # of drawing in one turn of the event loop; painting comes on top
 REST_MS = 50.0  # at most, between two frames: as long as the drawing took, for mouse and keys
+
+
+@contextlib.contextmanager
+def going_first(runner: Runner) -> Iterator[None]:
+    """While the window draws, an engine at work in Python alone waits when it next pauses."""
+    runner.between_turns.clear()
+    try:
+        yield
+    finally:
+        runner.between_turns.set()
 
 
 class Presenter(QObject):
@@ -63,7 +76,8 @@ class Presenter(QObject):
             return  # nothing there, or the last frame of the engine before
         window.note_frame(frame)
         if window.playing.scrubbed is None:
-            self.show(frame)
+            with going_first(window.runner):
+                self.show(frame)
 
     def show(self, frame: Frame, *, stale: str = "") -> None:
         """Draw a frame; ``stale`` says in the titles which earlier step it is.
@@ -96,6 +110,10 @@ class Presenter(QObject):
 
     @Slot()
     def _go_on(self) -> None:
+        with going_first(self._window.runner):
+            self._take_turn()
+
+    def _take_turn(self) -> None:
         """Give panels their artefacts for one turn's time, or paint those of the turn before.
 
         Left to itself Qt paints some 5 ms later, and in one piece, all that was filled till then.

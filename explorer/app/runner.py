@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from explorer.inputs import Inputs
 
 
+TURN = 0.05  # s that an engine's pause waits for the window, at most
 SWITCH = 2e-5  # s that a thread may keep the interpreter while another waits for it
 
 
@@ -65,6 +67,8 @@ class Runner(QThread):
     def __init__(self, threads: int | None = None) -> None:
         super().__init__()
         self.timeline = Timeline()
+        self.between_turns = threading.Event()  # clear while the window draws
+        self.between_turns.set()
         self._threads = threads
         self._wake = threading.Condition()
         self._jobs: deque[Callable[[], None]] = deque()
@@ -311,6 +315,7 @@ class Runner(QThread):
         )
         session.timeline = self.timeline
         session.on_progress = self._progress
+        session.on_pause = partial(self.between_turns.wait, TURN)
         session.open()
         self._laying.lay_all(session)
         self._session = session

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -61,9 +61,9 @@ class StatusBar(QStatusBar):
         self._since = time.monotonic()
         self._started: float | None = None
         self._words = ""
-        self.probe, self.message = ElidedLabel("number", "text"), ElidedLabel("body", "text")
-        for label in (self.probe, self.message):
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.probe, self.message = (
+            ElidedLabel("number", "text", still=True), ElidedLabel("body", "text", still=True)
+        )  # fmt: skip
         self.progress = _Progress()
         self.progress.cancel.clicked.connect(self.cancel_wanted)
         self.pill = QLabel()
@@ -137,7 +137,7 @@ class StatusBar(QStatusBar):
 
     def show_device(self, device: str) -> None:
         """Where the network runs: "CPU", "CUDA:0"."""
-        self.fields["device"].setText(device.upper())
+        self.fields["device"].set_text(device.upper())
 
     def note_frame(self, milliseconds: Mapping[str, float], draw_ms: float = 0.0) -> None:
         """Count a picture; the means are shown at the next quarter of a second."""
@@ -165,19 +165,19 @@ class StatusBar(QStatusBar):
             self._show_elapsed(now)
         if self._frames:
             rate = min(self._frames / max(now - self._since, 1e-6), 999.9)
-            self.fields["fps"].setText(f"fps {rate:5.1f}")
+            self.fields["fps"].set_text(f"fps {rate:5.1f}")
             for name, values in self._sums.items():
                 mean = sum(values) / len(values)
-                self.fields[name].setText(f"{SHORT[name]} {mean:5.1f} ms")
-            self.fields["dropped"].setText(f"drop {self._dropped}")
+                self.fields[name].set_text(f"{SHORT[name]} {mean:5.1f} ms")
+            self.fields["dropped"].set_text(f"drop {self._dropped}")
             self._frames, self._sums, self._since = 0, {}, now
         elif now - self._since > 2 and self._started is None:
-            self.fields["fps"].setText("fps   –  ")
+            self.fields["fps"].set_text("fps   –  ")
             self._every.stop()
         self._show_memory()
 
     def _show_memory(self) -> None:
-        self.fields["memory"].setText(f"mem {bytes_text(resident_bytes())}")
+        self.fields["memory"].set_text(f"mem {bytes_text(resident_bytes())}")
 
     # -- progress
 
@@ -214,7 +214,7 @@ class StatusBar(QStatusBar):
 
     def set_theme(self, theme: Theme) -> None:
         """Use the colours of ``theme``."""
-        for label in (self.probe, self.message, self.progress.text):
+        for label in (self.probe, self.message, self.progress.text, *self.fields.values()):
             label.set_theme(theme)
         self.pill.setStyleSheet(
             f"#pill {{ border: 1px solid {theme['outline']}; border-radius: 8px;"
@@ -267,15 +267,11 @@ class _Progress(QWidget):
         self.text.set_text(f"{words.rstrip('….')}… {seconds:.0f} s")
 
 
-def _field(name: str, widest: str, tip: str) -> QLabel:
-    label = QLabel("")
+def _field(name: str, widest: str, tip: str) -> ElidedLabel:
+    label = ElidedLabel("number", "text", still=True, right=True)
     label.setObjectName(f"status-{name}")
-    label.setFont(font("number"))
-    label.setProperty("role", "number")
-    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     label.setFixedWidth(QFontMetrics(font("number")).horizontalAdvance(widest) + 6)
-    label.setToolTip(tip)
-    label.setAccessibleName(tip)
+    label.set_hint(tip)
     return label
 
 

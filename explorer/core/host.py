@@ -60,6 +60,13 @@ class SessionHost:
         if self._session.on_progress is not None:
             self._session.on_progress(text, fraction)
 
+    def pause(self) -> None:
+        """Let others go first; raises Cancelled when a cancel was asked for."""
+        if self._session.cancelled:
+            raise Cancelled
+        if self._session.on_pause is not None:
+            self._session.on_pause()
+
     def read_image(self, path: Path) -> ImageInput:
         """Read a picture; raises MediaError (a ValueError)."""
         from explorer.core.media import read_image  # cv2 is imported only where pictures are read

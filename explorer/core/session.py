@@ -77,6 +77,7 @@ class Session:
         self.timeline = Timeline()
         self.instruments = Instruments()
         self.on_progress: Callable[[str, float | None], None] | None = None
+        self.on_pause: Callable[[], Any] | None = None
         self.params: Any = None
         self.engine: Engine[Any]
         self.network: nn.Module

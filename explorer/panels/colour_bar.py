@@ -13,6 +13,7 @@ from explorer.panels.wording import number_text
 from explorer.views import TOP
 
 LINE, TWO_LINES = 16, 28  # px of height
+STEP = 32  # px by which the numbers' room grows
 
 
 class ColourBar(QWidget):
@@ -65,9 +66,10 @@ class ColourBar(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Numbers, strip of 160 px and unit."""
+        """Numbers, strip of 160 px and unit; in steps, so that it stays as digits come and go."""
         tall = TWO_LINES if self._stacked else LINE
-        return QSize(sum(self._text_widths()) + 160 + 4 * SPACE_M, tall)
+        words = -(-sum(self._text_widths()) // STEP) * STEP
+        return QSize(words + 160 + 4 * SPACE_M, tall)
 
     def minimumSizeHint(self) -> QSize:
         """A short strip with the numbers below it."""

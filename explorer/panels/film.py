@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider, QWidget
 
 from explorer.panels.header import ElidedLabel
-from explorer.panels.theme import SPACE_S, Theme
+from explorer.panels.theme import SPACE_S, Theme, font
 
 WIDTH = 120  # px of the slider at most; the legend stands beside it
 
@@ -27,7 +28,7 @@ class FilmBar(QWidget):
         self.slider.setToolTip("Decision by decision, best box first (Left, Right)")
         self.slider.setMinimumWidth(48)
         self.slider.setMaximumWidth(WIDTH)
-        self.label = ElidedLabel("caption", "muted")
+        self.label = ElidedLabel("caption", "muted", still=True)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(SPACE_S)
@@ -56,4 +57,7 @@ class FilmBar(QWidget):
         self.moved.emit(0 if value == self.slider.maximum() else value)
 
     def _say(self) -> None:
-        self.label.set_text(f"{self.slider.value()} of {self.slider.maximum()}")
+        most = self.slider.maximum()
+        widest = QFontMetrics(font("caption")).horizontalAdvance(f"{most} of {most}")
+        self.label.setFixedWidth(widest + 2)
+        self.label.set_text(f"{self.slider.value()} of {most}")

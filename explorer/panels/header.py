@@ -22,19 +22,21 @@ class ElidedLabel(QWidget):
     Args:
         middle: cut in the middle, for names whose ends tell them apart.
         least: px; where less of a longer text could be shown, nothing is.
+        still: it takes the room that it is given, whatever its text: what changes with every
+            picture must not have the window laid out anew.
+        right: stands at the right end of its room.
     """
 
     def __init__(
         self, role: Role, token: str, parent: QWidget | None = None, *, middle: bool = False,
-        least: int = 0,
+        least: int = 0, still: bool = False, right: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(parent)
         self._role, self._token, self._text, self._theme = role, token, "", DARK
         self._least, self._hint = least, ""
         self._mode = Qt.TextElideMode.ElideMiddle if middle else Qt.TextElideMode.ElideRight
-        self._small = False
-        # What may vanish takes only the room that others leave.
-        across = QSizePolicy.Policy.Ignored if least else QSizePolicy.Policy.Preferred
+        self._small, self._still, self._right = False, still, right
+        across = QSizePolicy.Policy.Ignored if still else QSizePolicy.Policy.Preferred
         self.setSizePolicy(across, QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
@@ -46,8 +48,15 @@ class ElidedLabel(QWidget):
         if text != self._text:
             self._text = text
             self.setAccessibleName(text)
-            self.updateGeometry()
+            if not self._still:
+                self.updateGeometry()
             self._refresh_tooltip()
+            self.update()
+
+    def set_token(self, token: str) -> None:
+        """Write it in another colour of the theme."""
+        if token != self._token:
+            self._token = token
             self.update()
 
     def set_theme(self, theme: Theme) -> None:
@@ -91,7 +100,9 @@ class ElidedLabel(QWidget):
         self._refresh_tooltip()
 
     def _refresh_tooltip(self) -> None:
-        self.setToolTip(self._hint or (self._text if self.shown() != self._text else ""))
+        words = self._hint or (self._text if self.shown() != self._text else "")
+        if words != self.toolTip():
+            self.setToolTip(words)
 
     def _face(self) -> QFont:
         made = font(self._role)
@@ -104,7 +115,8 @@ class ElidedLabel(QWidget):
         painter = QPainter(self)
         painter.setFont(self._face())
         painter.setPen(self._theme.colour(self._token))
-        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        side = Qt.AlignmentFlag.AlignRight if self._right else Qt.AlignmentFlag.AlignLeft
+        flags = side | Qt.AlignmentFlag.AlignVCenter
         painter.drawText(self.rect(), flags, self.shown())
         painter.end()
 
@@ -122,8 +134,8 @@ class Header(QWidget):
         self._shown_at = 0.0
         self._low = self._apart = False
         self.title = ElidedLabel("title", "text", self, middle=True)
-        self.facts = ElidedLabel("number", "muted", self, least=LEAST_FACTS)
-        self.caption = ElidedLabel("caption", "muted", self)
+        self.facts = ElidedLabel("number", "muted", self, least=LEAST_FACTS, still=True)
+        self.caption = ElidedLabel("caption", "muted", self, still=True)
         self.warning = ElidedLabel("caption", "error", self)
         self.warning_icon, self.frozen_icon = QLabel(self), QLabel(self)
         for label in (self.warning_icon, self.frozen_icon):

@@ -21,7 +21,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from explorer.panels.header import ElidedLabel
 from explorer.panels.icons import icon, pixmap
 from explorer.panels.theme import DARK, SPACE_M, SPACE_S, Theme, font
 
@@ -168,10 +168,9 @@ class TimelineBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._position: int | None = None
+        self._shown_live: tuple[bool, Theme] | None = None
         self.track = Track(self)
-        self.label = QLabel(self)
-        self.label.setFont(font("number"))
-        self.label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.label = ElidedLabel("number", "text", self, still=True, right=True)
         self.mark = QToolButton(self)
         self.mark.setCheckable(True)
         self.mark.setAccessibleName("Mark this step")
@@ -294,24 +293,31 @@ class TimelineBar(QWidget):
         made.addPixmap(shown, QIcon.Mode.Disabled)
         return made
 
-    def _refresh(self) -> None:
-        track, live = self.track, self.is_live()
-        track.position, track.stale = self.position(), not live
-        widest = f"step {len(track.steps)} of {len(track.steps)}" if track.steps else self.words()
-        metrics = QFontMetrics(font("number"))
-        self.label.setMinimumWidth(metrics.horizontalAdvance(widest) + 2)
-        self.label.setText(self.words())
-        self.label.setProperty("role", "number" if live else "warn")
-        self.label.setFont(font("number"))
-        self.mark.setEnabled(bool(track.steps))
-        self.mark.setChecked(self.position() in track.marks)
+    def _show_live(self, *, live: bool) -> None:
+        """The looks of the button and the words; a new style is dear, and each frame asks."""
+        theme = self.track.theme
+        if self._shown_live == (live, theme):
+            return
+        self._shown_live = live, theme
+        self.label.set_theme(theme)
+        self.label.set_token("text" if live else "warn")
         self.live.setText(LIVE if live else BACK)
         self.live.setEnabled(not live)
-        self.live.setVisible(bool(track.steps))
-        calm = f"color: {track.theme['ok']}; border-color: transparent; background: transparent"
+        calm = f"color: {theme['ok']}; border-color: transparent; background: transparent"
         self.live.setStyleSheet(calm if live else "")
         words = "The newest step is shown" if live else "An earlier step is shown: follow the run"
         self.live.setToolTip(words)
         self.live.setIcon(self._live_icon(live=live))
+
+    def _refresh(self) -> None:
+        track, live = self.track, self.is_live()
+        track.position, track.stale = self.position(), not live
+        widest = f"step {len(track.steps)} of {len(track.steps)}" if track.steps else self.words()
+        self.label.setFixedWidth(QFontMetrics(font("number")).horizontalAdvance(widest) + 2)
+        self.label.set_text(self.words())
+        self.mark.setEnabled(bool(track.steps))
+        self.mark.setChecked(self.position() in track.marks)
+        self.live.setVisible(bool(track.steps))
+        self._show_live(live=live)
         track.setAccessibleDescription(f"{self.words()}, {'live' if live else 'looking back'}")
         track.update()

@@ -181,7 +181,7 @@ def test_a_large_picture_is_searched_small_and_boxes_are_in_its_pixels(session: 
     held = scene(HELD_OUT + 13)
     large = cv2.resize(held.image, (640, 640), interpolation=cv2.INTER_NEAREST)
     made = shown(session, large)
-    assert made["hierarchy/regions"].image.shape == (160, 160, 3)
+    assert made["hierarchy/regions"].image.shape == (128, 128, 3)
     offered = torch.from_numpy(np.array(shown(session, large, shown=1000)["proposals/boxes"].boxes))
     near = iou(torch.from_numpy(held.boxes) * 10, offered).max(1).values
     assert (near > 0.8).all()

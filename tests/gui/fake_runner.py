@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,6 +129,7 @@ class FakeRunner(QObject):
         super().__init__(parent)
         self.asked = Asked()
         self.timeline = Timeline()
+        self.between_turns = threading.Event()
         self.dropped = 0
         self.busy = False
         self.fail_open: FakeFailure | None = None

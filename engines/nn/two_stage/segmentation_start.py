@@ -6,7 +6,7 @@ by an edge that is no longer than either's longest inner edge plus ``scale / siz
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,21 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Pause = Callable[[], object]
+BREATH = 1024  # edges from one pause to the next
 PORTION = 8192  # edges that are looked at together
 
 
+def no_pause() -> None:
+    """Nobody waits."""
+
+
 def felzenszwalb(
-    image: Floats, scale: float = 100.0, sigma: float = 0.8, smallest: int = 20
+    image: Floats,
+    scale: float = 100.0,
+    sigma: float = 0.8,
+    smallest: int = 20,
+    pause: Pause = no_pause,
 ) -> Integers:
     """Label every pixel of a picture.
 
@@ -27,6 +37,7 @@ def felzenszwalb(
         scale: larger ones make larger regions; in grey levels of 255 times pixels.
         sigma: of the Gaussian that smooths first, in pixels.
         smallest: regions with fewer pixels are joined to their nearest neighbour.
+        pause: called every few milliseconds.
 
     Returns:
         (H, W), labels from 0 without gaps, in order of the first pixel.
@@ -36,7 +47,7 @@ def felzenszwalb(
     costs, ends = _edges(smooth)
     order = np.argsort(costs, kind="stable")
     costs, ends = costs[order], ends[order]
-    forest = _Forest(height * width, scale / 255.0)
+    forest = _Forest(height * width, scale / 255.0, pause)
     for first in range(0, len(costs), PORTION):
         part = slice(first, first + PORTION)
         forest.grow(costs[part], ends[part])
@@ -96,11 +107,12 @@ def _edges(image: Floats) -> tuple[Floats, Integers]:
 class _Forest:
     """Regions as trees of pixels; edges that cannot join any are dropped in bulk beforehand."""
 
-    def __init__(self, pixels: int, limit: float) -> None:
+    def __init__(self, pixels: int, limit: float, pause: Pause) -> None:
         self._parent = list(range(pixels))
         self._size = [1] * pixels
         self._longest = [limit] * pixels  # edge that a region, by its root, may still be joined by
         self._limit = limit
+        self._pause = pause
 
     def roots(self, pixels: Integers) -> Integers:
         """The roots of so many pixels."""
@@ -138,6 +150,8 @@ class _Forest:
         """Position and roots of each edge whose ends are in two regions by then."""
         parent = self._parent
         for i, (a, b) in enumerate(ends.tolist()):
+            if i % BREATH == 0:
+                self._pause()
             while parent[a] != a:
                 parent[a] = a = parent[parent[a]]
             while parent[b] != b:

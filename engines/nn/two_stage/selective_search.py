@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.nn.two_stage.segmentation_start import felzenszwalb, filtered, kernel
+from engines.nn.two_stage.segmentation_start import Pause, felzenszwalb, filtered, kernel, no_pause
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -89,6 +89,7 @@ def search(
     scale: float = 100.0,
     sigma: float = 0.8,
     smallest: int = 12,
+    pause: Pause = no_pause,
 ) -> Hierarchy:
     """Segment a picture (H, W, 3) and merge until one region is left; for arguments `felzenszwalb`.
 
@@ -96,7 +97,8 @@ def search(
         space: of `SPACES`, in which colours are compared.
     """
     image = converted(pixels, space)
-    labels = felzenszwalb(image, scale, sigma, smallest)
+    labels = felzenszwalb(image, scale, sigma, smallest, pause)
+    pause()
     regions = _starts(image, labels)
     merges: list[Merge] = []
     area = labels.size
@@ -114,8 +116,10 @@ def search(
             heapq.heappush(queue, (-sum(measures), *pair))
 
     for region, others in _neighbours(labels).items():
+        pause()
         compare(region, others)
     while queue:
+        pause()
         _, first, second = heapq.heappop(queue)
         if not (first in touching and second in touching):
             continue  # merged before
@@ -167,12 +171,18 @@ def _starts(image: Floats, labels: Integers) -> list[Region]:
     colour = _histograms(image, labels, count, COLOUR_BINS)
     texture = _histograms(gradients(image), labels, count, TEXTURE_BINS)
     sizes = np.bincount(labels.ravel(), minlength=count)
-    regions = []
-    for label in range(count):
-        rows, columns = np.nonzero(labels == label)
-        box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-        regions.append(Region(int(sizes[label]), box, colour[label], texture[label]))
-    return regions
+    parts = zip(sizes.tolist(), _boxes(labels, sizes), colour, texture, strict=True)
+    return [Region(*part) for part in parts]
+
+
+def _boxes(labels: Integers, sizes: Integers) -> list[tuple[int, int, int, int]]:
+    """(x1, y1, x2, y2) around the pixels of each label, of which there are ``sizes``."""
+    order = np.argsort(labels, axis=None, kind="stable")
+    firsts = np.cumsum(sizes) - sizes
+    rows, columns = np.divmod(order, labels.shape[1])
+    ends = [np.minimum.reduceat(columns, firsts), np.minimum.reduceat(rows, firsts)]
+    ends += [np.maximum.reduceat(columns, firsts) + 1, np.maximum.reduceat(rows, firsts) + 1]
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in np.stack(ends, 1).tolist()]
 
 
 def gradients(image: Floats) -> Floats:
