@@ -27,7 +27,7 @@ from explorer.panels.wording import bytes_text
 EVERY_MS = 250
 PATIENCE_MS = 300  # work shorter than this shows no progress: it would only flicker
 MESSAGE_MS = 8000
-PROBE_STEP = 48  # px
+PROBE_STEP = PROGRESS_STEP = 48  # px by which their room grows
 ROOM_FOR_WORDS = 560  # px kept for probe, message or progress, and pill
 # name, widest text, what it is; the first ones go last when the window is narrow
 FIELDS: tuple[tuple[str, str, str], ...] = (
@@ -241,7 +241,7 @@ class _Progress(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.still = False
-        self.text = ElidedLabel("body", "text")
+        self.text = ElidedLabel("body", "text", still=True, right=True)
         self.bar = QProgressBar()
         self.bar.setFixedWidth(96)
         self.bar.setTextVisible(False)
@@ -264,13 +264,16 @@ class _Progress(QWidget):
 
     def show_text(self, words: str, seconds: float) -> None:
         """What is done and since when."""
-        self.text.set_text(f"{words.rstrip('….')}… {seconds:.0f} s")
+        told = f"{words.rstrip('….')}… {seconds:.0f} s"
+        wide = QFontMetrics(font("body")).horizontalAdvance(told)
+        self.text.set_room(-(-wide // PROGRESS_STEP) * PROGRESS_STEP)
+        self.text.set_text(told)
 
 
 def _field(name: str, widest: str, tip: str) -> ElidedLabel:
     label = ElidedLabel("number", "text", still=True, right=True)
     label.setObjectName(f"status-{name}")
-    label.setFixedWidth(QFontMetrics(font("number")).horizontalAdvance(widest) + 6)
+    label.set_room(QFontMetrics(font("number")).horizontalAdvance(widest) + 6)
     label.set_hint(tip)
     return label
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from explorer import colours
 from explorer.kinds import Affine, Array, Artefact, Field
+from explorer.panels.colour_bar import STEP
 from explorer.panels.heat import (
     field_limits,
     flow_picture,
@@ -85,14 +86,17 @@ class Wheel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._words = DARK, ""
+        self.setFont(font("number"))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def show_reach(self, reach: float, unit: str) -> None:
         """Say which length has the full colour."""
+        before = self.sizeHint()
         self._words = f"full colour {number_text(reach)} {unit}".rstrip()
         self.setAccessibleName(f"colour wheel, {self._words}")
         self.setToolTip("Hue is the direction, saturation the length of the vector.")
-        self.updateGeometry()
+        if self.sizeHint() != before:
+            self.updateGeometry()
         self.update()
 
     def text(self) -> str:
@@ -105,9 +109,9 @@ class Wheel(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Words and a wheel of 32 px."""
-        self.setFont(font("number"))
-        return QSize(self.fontMetrics().horizontalAdvance(self._words) + 32 + SPACE_M, 32)
+        """Words and a wheel of 32 px; in steps, so that it stays as digits come and go."""
+        words = -(-self.fontMetrics().horizontalAdvance(self._words) // STEP) * STEP
+        return QSize(words + 32 + SPACE_M, 32)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """White in the middle, full hues at the rim; angles as on the screen, y down."""

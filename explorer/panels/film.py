@@ -59,5 +59,5 @@ class FilmBar(QWidget):
     def _say(self) -> None:
         most = self.slider.maximum()
         widest = QFontMetrics(font("caption")).horizontalAdvance(f"{most} of {most}")
-        self.label.setFixedWidth(widest + 2)
+        self.label.set_room(widest + 2)
         self.label.set_text(f"{self.slider.value()} of {most}")

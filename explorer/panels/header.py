@@ -53,6 +53,11 @@ class ElidedLabel(QWidget):
             self._refresh_tooltip()
             self.update()
 
+    def set_room(self, width: int) -> None:
+        """Give it so many px, neither more nor less."""
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setFixedWidth(width)
+
     def set_token(self, token: str) -> None:
         """Write it in another colour of the theme."""
         if token != self._token:

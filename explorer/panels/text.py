@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from PySide6.QtCore import QEvent, QPointF, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QTextCharFormat, QTextCursor
+from PySide6.QtGui import QColor, QMouseEvent, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QTextEdit, QToolTip, QWidget
 
 from explorer import colours
@@ -35,6 +35,7 @@ class TokenText(QTextEdit):
         self.ends: list[int] = []
         self._token = -1
         self.setReadOnly(True)
+        self.setUndoRedoEnabled(False)
         self.setFont(font("body"))
         self.setAccessibleName("Text")
         self.viewport().setMouseTracking(True)
@@ -54,6 +55,16 @@ class TokenText(QTextEdit):
             self.starts.append(cursor.position())
             cursor.insertText(token, style)
             self.ends.append(cursor.position())
+        cursor.endEditBlock()
+
+    def show_plain(self, text: str) -> None:
+        """Write a text in one edit; emptied in between, it would lose its scroll bar."""
+        self.starts, self.ends = [], []
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.insertText(text, QTextCharFormat())
+        cursor.setBlockFormat(QTextBlockFormat())
         cursor.endEditBlock()
 
     def token_at(self, at: QPointF) -> int:
@@ -121,8 +132,7 @@ class TextPanel(Panel):
             formats = self._formats(artefact)
             self.body.show_tokens(list(artefact.tokens), formats, "" if joined else " ")
         elif artefact.text != self.body.toPlainText():
-            self.body.starts, self.body.ends = [], []
-            self.body.setPlainText(artefact.text)
+            self.body.show_plain(artefact.text)
         bar.setValue(bar.maximum() if at_end and place else place)
 
     def set_theme(self, theme: Theme) -> None:

@@ -313,7 +313,7 @@ class TimelineBar(QWidget):
         track, live = self.track, self.is_live()
         track.position, track.stale = self.position(), not live
         widest = f"step {len(track.steps)} of {len(track.steps)}" if track.steps else self.words()
-        self.label.setFixedWidth(QFontMetrics(font("number")).horizontalAdvance(widest) + 2)
+        self.label.set_room(QFontMetrics(font("number")).horizontalAdvance(widest) + 2)
         self.label.set_text(self.words())
         self.mark.setEnabled(bool(track.steps))
         self.mark.setChecked(self.position() in track.marks)
