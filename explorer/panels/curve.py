@@ -10,16 +10,17 @@ from PySide6.QtCore import QPointF, Qt, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from explorer.kinds import Array, Artefact, Curve
-from explorer.panels.line import Line, Spots
-from explorer.panels.plot_panel import PlotPanel, Reading, logged, nearest, set_log
+from explorer.panels.line import Line
+from explorer.panels.plot_panel import PlotPanel, Range, Reading, logged, nearest, set_log
 from explorer.panels.plotting import pg
-from explorer.panels.series import ORDER, marker, series_colour, series_pen
+from explorer.panels.series import ORDER, marker_path, series_pen
 from explorer.panels.theme import DARK, Theme
 from explorer.panels.wording import number_text
 
 MARK_APART = 16.0  # px from the words of one mark to the next
 MARK_ENDS = (0.02, 0.98)  # where along a mark its words begin or end
 MARK_SAMPLES = 16  # of the lines behind the words of a mark
+SPOT = 7  # px of a marker
 MARKED = 8  # markers along a long line
 LONG = 8000  # points of a line; longer ones are thinned
 WIDTH = 1.6  # px of a solid line; dashed ones are thin
@@ -32,7 +33,6 @@ class CurvePanel(PlotPanel):
     def __init__(self, parent: QWidget | None = None, *, theme: Theme = DARK) -> None:
         self.log: bool | None = None
         self._lines: list[Any] = []
-        self._points: list[Any] = []
         self._marks: dict[str, Any] = {}
         self._x: Array = np.zeros(0)
         self._y: Array = np.zeros((0, 0))
@@ -81,10 +81,17 @@ class CurvePanel(PlotPanel):
         for i, shown in enumerate(self._y):
             self._mark_points(i, x, shown, alone=len(rows) == 1)
         self._draw_marks(artefact, log=log)
-        self.plot.fit(y=level(self._y))
+        self.plot.fit(*self._ranges(), padding=None)
         self.plot.say("" if rows.size else "No points yet")
         self.show_legend(names(artefact, len(rows)))
         self.name_axes(artefact.x_label, artefact.unit or artefact.item, titled=not artefact.unit)
+
+    def _ranges(self) -> tuple[Range | None, Range | None]:
+        """All that is shown: lines that are not hidden, and marks. None where there is nothing."""
+        shown = [row for i, row in enumerate(self._y) if i not in self.hidden]
+        marks = np.array([line.value() for line in self._marks.values()], np.float64)
+        y = np.concatenate([marks, *shown])
+        return between(self._x), level(y) or between(y)
 
     def forget(self) -> None:
         """Make all lines anew."""
@@ -126,17 +133,13 @@ class CurvePanel(PlotPanel):
     def _match(self, count: int) -> None:
         while len(self._lines) > count:
             self.plot.drop(self._lines.pop())
-            self.plot.drop(self._points.pop())
         while len(self._lines) < count:
             i = len(self._lines)
             solid = i < len(ORDER)
-            line = Line(pen=series_pen(i, self.theme, WIDTH if solid else 1.0), connect="finite")
-            colour = series_colour(i, self.theme)
-            spots = Spots(symbol=marker(i), size=7, pen=pg.mkPen(colour, width=1), brush=colour)
+            pen = series_pen(i, self.theme, WIDTH if solid else 1.0)
+            line = Line(marker_path(i, QPointF(0, 0), 1.0), SPOT, pen=pen, connect="finite")
             self.plot.add(line)
-            self.plot.add(spots, bounds=False)
             self._lines.append(line)
-            self._points.append(spots)
 
     def _draw_lines(self) -> None:
         """Put the data into the lines: long ones thinned to what the pixels can show."""
@@ -161,8 +164,7 @@ class CurvePanel(PlotPanel):
             stride = max(1, len(x) // MARKED)
             chosen = np.arange((i * stride // 3) % stride, len(x), stride)
         chosen = chosen[np.isfinite(y[chosen]) & np.isfinite(x[chosen])]
-        self._points[i].setData(x[chosen], y[chosen])
-        self._points[i].setVisible(i not in self.hidden)
+        self._lines[i].set_spots(x[chosen], y[chosen])
 
     def _draw_marks(self, artefact: Curve, *, log: bool) -> None:
         wanted = {
@@ -237,6 +239,14 @@ def level(values: Array) -> tuple[float, float] | None:
     middle = float(finite[0])
     reach = abs(middle) / 2 or 1.0
     return middle - reach, middle + reach
+
+
+def between(values: Array) -> Range | None:
+    """The least and the greatest that are finite; None when these are one, or none."""
+    finite = values[np.isfinite(values)]
+    if not finite.size or finite.max() == finite.min():
+        return None
+    return float(finite.min()), float(finite.max())
 
 
 def thinned(x: Array, y: Array, low: float, high: float) -> tuple[Array, Array]:

@@ -206,7 +206,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         super().__init__()
         self.theme = DARK
         self.zoomed = False
-        self._home: tuple[Range | None, Range | None] = (None, None)
+        self._home: tuple[Range | None, Range | None, float | None] = (None, None, None)
         self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
         self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
@@ -255,18 +255,24 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self.box.enableAutoRange()
         self.fit(*self._home)
 
-    def fit(self, x: Range | None = None, y: Range | None = None) -> None:
-        """Show at least these ranges unless a person has zoomed; None follows the data."""
-        self._home = x, y
+    def fit(
+        self, x: Range | None = None, y: Range | None = None, padding: float | None = 0.03
+    ) -> None:
+        """Show at least these ranges unless a person has zoomed; None follows the data.
+
+        Args:
+            padding: at either end, in shares of the range; None is more in a smaller plot.
+        """
+        self._home = x, y, padding
         if self.zoomed:
             return
         for axis, wanted in ((pg.ViewBox.XAxis, x), (pg.ViewBox.YAxis, y)):
             if wanted is None:
                 self.box.enableAutoRange(axis)
             elif axis == pg.ViewBox.XAxis:
-                self.box.setXRange(*wanted, padding=0.03)
+                self.box.setXRange(*wanted, padding=padding)
             else:
-                self.box.setYRange(*wanted, padding=0.03)
+                self.box.setYRange(*wanted, padding=padding)
 
     def say(self, words: str) -> None:
         """Write a line in the middle of the plot: why it is empty; "" takes it away."""

@@ -355,6 +355,22 @@ def test_words_of_marks_keep_clear_of_one_another(show: Show) -> None:
     assert sum(m.label.isVisible() for m in panel._marks.values()) == 20
 
 
+def test_a_few_points_have_each_its_marker(show: Show, tmp_path: Path) -> None:
+    panel = show(Curve("c/l", np.arange(5.0), np.array([1.0, 1, 1, NAN, 1])), (400, 300))
+    picture = panel.plot.grab().toImage()
+    ratio = picture.devicePixelRatio()
+    ink = series_colour(0, DARK)
+    for x, marked in ((0.0, True), (1.0, True), (1.5, False), (3.0, False), (4.0, True)):
+        at = panel.plot.mapFromScene(panel.plot.box.mapViewToScene(QPointF(x, 1.0)))
+        beside = picture.pixelColor(round(at.x() * ratio), round((at.y() + 2) * ratio))
+        near = max(abs(a - b) for a, b in zip(beside.getRgb()[:3], ink.getRgb()[:3], strict=True))
+        assert (near < 40) == marked, x
+    panel.save(tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert drawn.count("<image") <= 1, "the ground alone; markers are outlines"
+    assert drawn.count("<path") >= 4
+
+
 @pytest.mark.parametrize(("busy", "free"), [(slice(None, 5), 1), (slice(-5, None), 0)])
 def test_words_of_a_mark_stand_where_no_line_lies_under_them(
     show: Show, busy: slice, free: int
