@@ -367,9 +367,7 @@ def test_a_few_points_have_each_its_marker(show: Show, tmp_path: Path) -> None:
         assert (near < 40) == marked, x
     panel.save(tmp_path / "a.svg")
     drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert drawn.count("<image") <= 2, (
-        "the ground and the sign of the warning; markers are outlines"
-    )
+    assert drawn.count("<image") <= 2, "the ground and the warning's sign; not the markers"
     assert drawn.count("<path") >= 4
 
 
