@@ -8,6 +8,7 @@ RdBu (Cynthia Brewer, Apache-2.0) with the middle one set to exact white.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -49,8 +50,9 @@ _RDBU = "0530612166ac4393c392c5ded1e5f0fffffffddbc7f4a582d6604db2182b67001f"
 _ANCHORS = {"viridis": _VIRIDIS, "magma": _MAGMA, "grey": "000000ffffff", "diverging": _RDBU}
 
 
+@lru_cache(maxsize=32)
 def table(name: str, gap: Colour = CANVAS, not_finite: Colour = MAGENTA) -> Table:
-    """The table (256, 4) uint8 RGBA, opaque, of a map.
+    """The table (256, 4) uint8 RGBA, opaque, of a map; made once, so it cannot be written to.
 
     Args:
         name: one of `NAMES`. The two middle entries of ``diverging``, 126 and 127, are exact white.
@@ -68,6 +70,7 @@ def table(name: str, gap: Colour = CANVAS, not_finite: Colour = MAGENTA) -> Tabl
     lut[: TOP + 1, :3] = colours_at(name, spots)
     lut[NOT_FINITE, :3] = not_finite
     lut[GAP, :3] = gap
+    lut.flags.writeable = False
     return lut
 
 

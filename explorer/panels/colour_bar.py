@@ -27,6 +27,7 @@ class ColourBar(QWidget):
         self._strip = QImage()
         self.setFont(font("number"))
         self._stacked = False
+        self._widths = self._measured()
         self._asked = QSize()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
@@ -48,6 +49,7 @@ class ColourBar(QWidget):
         below, above = data or (low, high)
         self._beyond = (below < low - margin, above > high + margin)
         self._low, self._high, self._unit = low, high, unit
+        self._widths = self._measured()  # of the numbers at both ends
         self._tell(below, above)
         self._fit()
         self._ask_for_room()
@@ -68,7 +70,7 @@ class ColourBar(QWidget):
     def sizeHint(self) -> QSize:
         """Numbers, strip of 160 px and unit; in steps, so that it stays as digits come and go."""
         tall = TWO_LINES if self._stacked else LINE
-        words = -(-sum(self._text_widths()) // STEP) * STEP
+        words = -(-sum(self._widths) // STEP) * STEP
         return QSize(words + 160 + 4 * SPACE_M, tall)
 
     def minimumSizeHint(self) -> QSize:
@@ -81,7 +83,7 @@ class ColourBar(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        stacked = self.width() < sum(self._text_widths()) + 32 + 4 * SPACE_M
+        stacked = self.width() < sum(self._widths) + 32 + 4 * SPACE_M
         if stacked != self._stacked:
             self._stacked = stacked
             self._ask_for_room()
@@ -96,7 +98,7 @@ class ColourBar(QWidget):
         """Where the strip is drawn."""
         if self._stacked:
             return QRect(SPACE_M, 1, self.width() - 2 * SPACE_M, 10)
-        left, right = self._text_widths()
+        left, right = self._widths
         return QRect(left + 2 * SPACE_M, 3, self.width() - left - right - 4 * SPACE_M, 10)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -127,7 +129,7 @@ class ColourBar(QWidget):
             painter.drawText(below, right, high)
             return
         painter.setFont(font("number"))
-        widths = self._text_widths()
+        widths = self._widths
         painter.drawText(QRect(0, 0, widths[0], LINE), right, number_text(self._low))
         at_end = QRect(self.width() - widths[1], 0, widths[1], LINE)
         painter.drawText(at_end, left, self._end())
@@ -155,7 +157,7 @@ class ColourBar(QWidget):
     def _end(self) -> str:
         return f"{number_text(self._high)} {self._unit}".rstrip()
 
-    def _text_widths(self) -> tuple[int, int]:
+    def _measured(self) -> tuple[int, int]:
         metrics = QFontMetrics(font("number"))
         widest = metrics.horizontalAdvance("−0.000")  # reserved, so that numbers do not jump
         return (

@@ -73,7 +73,7 @@ def heat_table(field: Field) -> colours.Table:
     name = table_name(field)
     if name == "diverging":
         return colours.table(name)
-    lut = colours.table("magma")
+    lut = colours.table("magma").copy()
     lut[: TOP + 1, :3] = colours.colours_at("magma", np.linspace(HEAT_FROM, 1, TOP + 1))
     return lut
 

@@ -85,7 +85,6 @@ class MatrixPanel(Panel):
                 columns=across,
             )
         )
-        self.say_lines()  # only now is it known how much is averaged
         data = extremes(artefact.values)
         self.colour_bar.show_range(table, low, high, unit=artefact.unit, data=data)
         self.colour_bar.setVisible(artefact.values.size > 0)

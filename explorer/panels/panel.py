@@ -122,11 +122,11 @@ class Panel(QWidget):
     def show_artefact(self, artefact: Artefact) -> None:
         """Show ``artefact`` in place of the one before."""
         self.artefact = artefact
-        self.say_lines()
         self.setAccessibleName(f"{type(artefact).__name__} {artefact.name}")
         if self._body is not None and not self._body.accessibleName():
             self._body.setAccessibleName(self.accessibleName())
         self.draw(artefact)
+        self.say_lines()
 
     def say_lines(self) -> None:
         """Renew the lines of the header."""

@@ -273,6 +273,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
                 self.box.setXRange(*wanted, padding=padding)
             else:
                 self.box.setYRange(*wanted, padding=padding)
+        self.box.prepareForPaint()  # left to the painting, it asks for a second one
 
     def say(self, words: str) -> None:
         """Write a line in the middle of the plot: why it is empty; "" takes it away."""
