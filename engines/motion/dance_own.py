@@ -131,7 +131,7 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     height, width = piece.target.size
     where = faces_of(poses, height, width, face_side(piece.target.poses, height, width))
     usual, away = _usual(piece.target.poses), np.zeros(0)
-    film, quality = Film(), Quality.of(piece)
+    film, quality = Film(), Quality.of(piece, maker.host.pause)
     for t in range(params.first, last):
         step = t - params.first
         maker.next(film, maker.figure(poses[t], (height, width), params), where, t, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,17 +72,19 @@ def _fitted(picture: Bytes, height: int, width: int) -> Bytes:
 class Quality:
     """Figures of a film as it is made: against the truth, and from frame to frame.
 
-    ``rows`` holds for each measure a line for each film, a number a frame.
+    ``rows`` holds for each measure a line for each film, a number a frame. ``pause`` is called
+    between two films.
     """
 
     mean: Bytes
+    pause: Callable[[], None]
     rows: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     before: tuple[Bytes, Bytes] | None = None
 
     @classmethod
-    def of(cls, piece: Piece) -> Quality:
+    def of(cls, piece: Piece, pause: Callable[[], None]) -> Quality:
         """Of the films that a piece will give."""
-        return cls(mean_frame(piece.target.frames))
+        return cls(mean_frame(piece.target.frames), pause)
 
     def add(self, film: Film, piece: Piece, where: Faces, pose: Floats, t: int) -> None:
         """Measure the newest frame."""
@@ -106,6 +108,7 @@ class Quality:
         x, y = (int(v) for v in where.corners[t])
         head = (slice(y, y + where.side), slice(x, x + where.side))
         for name, frame in films.items():
+            self.pause()
             self._put("PSNR", name, psnr(frame, true))
             self._put("SSIM", name, ssim(frame, true))
             self._put("PSNR of the head", name, psnr(frame[head], true[head]))

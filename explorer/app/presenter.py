@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Slot
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from explorer.app.window import Window
     from explorer.kinds import Artefact
     from explorer.panels.group import GroupPanel
-    from explorer.views import Frame
+    from explorer.views import Frame, LayerStatistics
 
 TURN_MS = 1.0  # of drawing in one turn of the event loop; painting comes on top
+LISTED_MS = 20  # from a frame to the list of layers
 REST_MS = 50.0  # at most, between two frames: as long as the drawing took, for mouse and keys
 
 
@@ -60,6 +61,11 @@ class Presenter(QObject):
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._go_on)
         self._begun = 0.0
+        self._statistics: Sequence[LayerStatistics] = ()
+        self._listing = QTimer(self)  # a while later: every row of the list is painted anew
+        self._listing.setSingleShot(True)
+        self._listing.setInterval(LISTED_MS)
+        self._listing.timeout.connect(self._list_layers)
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.timeout.connect(self._rested)
@@ -95,7 +101,8 @@ class Presenter(QObject):
         self._lay_photo_under(frame)
         window.centre.show_rendered(frame.rendered)
         if frame.statistics:
-            window.layers.show_statistics(frame.statistics)
+            self._statistics = frame.statistics
+            self._listing.start()
         if frame.rows or frame.differences:
             window.instruments.show_frame(frame)
         self._mark(stale)
@@ -106,7 +113,7 @@ class Presenter(QObject):
     @property
     def drawing(self) -> bool:
         """Whether panels still wait for their part of a frame."""
-        return bool(self._left) or self._more
+        return bool(self._left) or self._more or self._listing.isActive()
 
     @Slot()
     def _go_on(self) -> None:
@@ -141,6 +148,10 @@ class Presenter(QObject):
             self._rest.start(round(min(took, REST_MS)))
 
     @Slot()
+    def _list_layers(self) -> None:
+        self._window.layers.show_statistics(self._statistics)
+
+    @Slot()
     def _rested(self) -> None:
         if self._more:
             self._more = False
@@ -155,6 +166,7 @@ class Presenter(QObject):
         self.groups = {}
         self.frame = self._photo = None
         self._left.clear()
+        self._listing.stop()
         self._unpainted = None
         self._turn.start()  # whatever waits in the mailbox is taken after it
         self._window.comparing.forget()

@@ -26,6 +26,7 @@ from explorer.core.media import sample_inputs
 from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session
+from explorer.engine import Cancelled
 from explorer.inputs import ImageInput
 from explorer.kinds import Artefact
 
@@ -185,6 +186,24 @@ def test_a_large_picture_is_searched_small_and_boxes_are_in_its_pixels(session: 
     offered = torch.from_numpy(np.array(shown(session, large, shown=1000)["proposals/boxes"].boxes))
     near = iou(torch.from_numpy(held.boxes) * 10, offered).max(1).values
     assert (near > 0.8).all()
+
+
+def test_a_cancel_takes_effect_within_the_search(session: Session) -> None:
+    pauses: list[None] = []
+
+    def on_pause() -> None:
+        pauses.append(None)
+        if len(pauses) == 5:
+            session.cancel()
+
+    session.on_pause = on_pause
+    try:
+        with pytest.raises(Cancelled):
+            shown(session, scene(HELD_OUT + 13).image)
+    finally:
+        session.on_pause = None
+    assert len(pauses) == 5
+    assert shown(session), "ready again"
 
 
 def test_evaluate_over_an_annotated_folder(session: Session, tmp_path: Path) -> None:

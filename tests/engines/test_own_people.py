@@ -230,7 +230,7 @@ def test_figures_of_a_film_by_hand() -> None:
     target = whole(dancer(6))
     truth = np.stack([np.full((64, 64, 3), v, np.uint8) for v in (100, 110)])
     piece = Piece(target, target, truth)
-    quality = Quality.of(piece)
+    quality = Quality.of(piece, lambda: None)
     np.testing.assert_array_equal(quality.mean, mean_frame(target.frames))
     where = Faces(np.zeros((2, 2), np.int64), np.ones(2, bool), 8)
     for t, level in enumerate((120, 140)):

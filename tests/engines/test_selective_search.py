@@ -160,3 +160,15 @@ def test_tiny_and_even_pictures(shape: tuple[int, int, int]) -> None:
     assert depths.tolist() == [0]
     if min(shape[:2]) < 3:
         assert len(proposals([made], 10)[0]) == 0
+
+
+def test_the_search_pauses_all_along_and_can_be_ended_there() -> None:
+    calls: list[None] = []
+    made = search(picture(4), "RGB", 30.0, pause=lambda: calls.append(None))
+    assert len(calls) > 2 * len(made.merges)
+
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(picture(4), "RGB", 30.0, pause=leave)

@@ -9,6 +9,9 @@ import pytest
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QDockWidget
 
+from explorer.app.presenter import going_first
+from explorer.core.media import open_clip
+from explorer.core.paths import assets
 from explorer.panels.group import GroupPanel
 
 pytestmark = pytest.mark.gui
@@ -73,6 +76,26 @@ def test_a_frame_like_the_one_before_does_not_lay_the_docks_out_anew(
     assert not docks, asked
 
 
+def test_a_clip_that_plays_does_not_lay_the_window_out_anew(real_window: Any, qtbot: Any) -> None:
+    """Figures, titles, timeline and layer list change with every frame; the layout stays."""
+    window = real_window(engine="classify")
+    clip = open_clip(assets() / "bunny.mp4")
+    window.runner.run_inputs({"image": clip}, playing=True)
+    first = window.presenter.frames
+    qtbot.waitUntil(lambda: window.presenter.frames > first + 12, timeout=LONG)  # two digits
+    events: list[tuple[str, QObject]] = []
+    noted = Noted(events)
+    QApplication.instance().installEventFilter(noted)
+    qtbot.waitUntil(lambda: window.presenter.frames > first + 30, timeout=LONG)
+    QApplication.instance().removeEventFilter(noted)
+    window.runner.cancel()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
+    clip.close()
+    asked = Counter(type(w).__name__ for kind, w in events if kind == "LayoutRequest")
+    assert any(kind == "Paint" for kind, _ in events)
+    assert asked["Window"] <= 1, asked  # the count of recorded steps may get a digit more
+
+
 def test_a_dock_behind_another_is_filled_when_it_is_raised(real_window: Any, qtbot: Any) -> None:
     window = real_window(engine="ssd")
     names = {a.group for a in window.presenter.frame.artefacts}
@@ -86,3 +109,13 @@ def test_a_dock_behind_another_is_filled_when_it_is_raised(real_window: Any, qtb
     items = {a.item for a in window.presenter.frame.artefacts if a.group == name}
     qtbot.waitUntil(lambda: not window.presenter.drawing, timeout=LONG)
     assert items <= {*group._panels, *group._laid_over}
+
+
+def test_an_engine_that_pauses_waits_for_a_turn_of_drawing_and_no_longer(window: Any) -> None:
+    runner = window.runner
+    with going_first(runner):
+        assert not runner.between_turns.is_set()
+    assert runner.between_turns.is_set()
+    with pytest.raises(ValueError, match="drawing"), going_first(runner):
+        raise ValueError("drawing failed")
+    assert runner.between_turns.is_set()
