@@ -45,7 +45,7 @@ class Knob:
         choices: of a choice.
         when: under which the knob acts: ``training``, ``inputs`` (on inputs that may stay empty),
             or ``other=value|value`` (empty: always).
-        length: of a vector; ``basis`` names what its axes are.
+        length: of a vector; ``basis`` names what its axes are, which are counted from ``first``.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Knob:
     choices: tuple[str, ...] = ()
     length: int = 0
     basis: str = ""
+    first: int = 1
     unit: str = ""
     when: str = ""
     help: str = ""
@@ -75,6 +76,7 @@ def knob(
     choices: Sequence[str] = (),
     kind: KnobKind | None = None,
     basis: str = "",
+    first: int = 1,
     unit: str = "",
     effect: Effect = "run",
     when: str = "",
@@ -87,7 +89,8 @@ def knob(
     """
     meta = {
         "low": low, "high": high, "step": step, "log": log, "choices": tuple(choices),
-        "kind": kind, "basis": basis, "unit": unit, "effect": effect, "when": when, "help": help,
+        "kind": kind, "basis": basis, "first": first, "unit": unit, "effect": effect,
+        "when": when, "help": help,
     }  # fmt: skip
     return field(default=default, metadata={"knob": meta})
 

@@ -57,7 +57,7 @@ class PaintingParams:
         help="where on the sheet: the styles around it are mixed; nowhere: the sliders are",
     )  # fmt: skip
     mix: tuple[float, ...] = knob(
-        _ONE, low=0.0, high=1.0, step=0.01, basis="style, as numbered on the sheet",
+        _ONE, low=0.0, high=1.0, step=0.01, basis="style on the sheet", first=0,
         help="share of each style, while no place on the sheet is chosen",
     )  # fmt: skip
     learnt: float = knob(

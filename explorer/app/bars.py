@@ -19,16 +19,16 @@ class VectorBars(QWidget):
     """``length`` bars between ``low`` and ``high`` around 0, in rows that fill the width.
 
     The mouse paints across them; Left and Right choose one, Up and Down change it by a fiftieth
-    of the range, 0 or Delete clears it.
+    of the range, 0 or Delete clears it. They are counted from ``first``.
     """
 
     edited = Signal(object)
     finished = Signal()
     pointed = Signal(str)
 
-    def __init__(self, length: int, low: float, high: float) -> None:
+    def __init__(self, length: int, low: float, high: float, first: int = 1) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self.low, self.high, self._first = low, high, first
         self._values = [0.0] * length
         self._current = 0
         self._theme: Theme = DARK
@@ -179,7 +179,9 @@ class VectorBars(QWidget):
         self.edited.emit(self.values())
 
     def _point(self, index: int | None) -> None:
-        text = "" if index is None else f"{index + 1}: {number_text(round(self._values[index], 2))}"
+        text = ""
+        if index is not None:
+            text = f"{self._first + index}: {number_text(round(self._values[index], 2))}"
         self.pointed.emit(text)
 
 

@@ -336,6 +336,7 @@ class VectorEditor(Editor):
             knob.length,
             -3.0 if knob.low is None else knob.low,
             3.0 if knob.high is None else knob.high,
+            knob.first,
         )
         self.name(self.bars, "Drag across the bars; arrow keys choose and change, 0 clears one.")
         self.readout = QLabel()

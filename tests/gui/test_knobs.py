@@ -361,3 +361,17 @@ def test_without_an_engine_the_knobs_of_the_one_before_are_gone(qtbot: QtBot) ->
     assert "appear when" in panel.empty.text()
     panel.set_knobs({})
     assert "no knobs" in panel.empty.text()
+
+
+def test_the_bars_of_a_mixture_are_counted_as_the_styles_are(qtbot: QtBot) -> None:
+    bars = VectorBars(26, 0.0, 1.0, first=0)
+    qtbot.addWidget(bars)
+    bars.resize(250, 120)
+    told: list[str] = []
+    bars.pointed.connect(told.append)
+    for index in (0, 25):
+        qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=bars.cell(index).center())
+        assert told[-1].startswith(f"{index}: ")
+    assert bars.cell(25).right() < bars.width()
+    assert len({bars.cell(i).top() for i in range(26)}) == 2, "two rows"
+    assert bars.columns() == 13, "of one length"
