@@ -21,6 +21,7 @@ MARK_APART = 16.0  # px from the words of one mark to the next
 MARK_ENDS = (0.02, 0.98)  # where along a mark its words begin or end
 MARK_SAMPLES = 16  # of the lines behind the words of a mark
 SPOT = 7  # px of a marker
+PADDING = 0.05  # of the range, at either end: room for half a marker
 MARKED = 8  # markers along a long line
 LONG = 8000  # points of a line; longer ones are thinned
 WIDTH = 1.6  # px of a solid line; dashed ones are thin
@@ -81,7 +82,7 @@ class CurvePanel(PlotPanel):
         for i, shown in enumerate(self._y):
             self._mark_points(i, x, shown, alone=len(rows) == 1)
         self._draw_marks(artefact, log=log)
-        self.plot.fit(*self._ranges(), padding=None)
+        self.plot.fit(*self._ranges(), padding=PADDING)
         self.plot.say("" if rows.size else "No points yet")
         self.show_legend(names(artefact, len(rows)))
         self.name_axes(artefact.x_label, artefact.unit or artefact.item, titled=not artefact.unit)

@@ -206,7 +206,7 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         super().__init__()
         self.theme = DARK
         self.zoomed = False
-        self._home: tuple[Range | None, Range | None, float | None] = (None, None, None)
+        self._home: tuple[Range | None, Range | None, float] = (None, None, 0.03)
         self.chip: tuple[float, list[tuple[QColor | None, str]]] | None = None
         self._pressed: QPointF | None = None
         self.box = pg.ViewBox(enableMenu=False, defaultPadding=0.04)
@@ -255,13 +255,11 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self.box.enableAutoRange()
         self.fit(*self._home)
 
-    def fit(
-        self, x: Range | None = None, y: Range | None = None, padding: float | None = 0.03
-    ) -> None:
+    def fit(self, x: Range | None = None, y: Range | None = None, padding: float = 0.03) -> None:
         """Show at least these ranges unless a person has zoomed; None follows the data.
 
         Args:
-            padding: at either end, in shares of the range; None is more in a smaller plot.
+            padding: at either end, in shares of the range.
         """
         self._home = x, y, padding
         if self.zoomed:

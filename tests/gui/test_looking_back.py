@@ -18,6 +18,17 @@ from explorer.views import Frame
 pytestmark = pytest.mark.gui
 
 
+@pytest.fixture
+def window(make_window: Any, qtbot: Any) -> Any:
+    """A window whose panels have their size and have been given what they asked for since."""
+    made = make_window()
+    recorded = -1
+    while recorded != len(made.runner.timeline):  # each answer is a frame that is recorded
+        recorded = len(made.runner.timeline)
+        qtbot.wait(400)
+    return made
+
+
 def command(window: Any, name: str) -> None:
     window.commands[name].trigger()
 
