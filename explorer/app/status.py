@@ -35,7 +35,7 @@ FIELDS: tuple[tuple[str, str, str], ...] = (
     ("fps", "fps 000.0", "Pictures a second"),
     ("memory", "mem 00.0 GiB", "Memory of this process"),
     ("network", "net 0000.0 ms", "Time in the network, for each picture"),
-    ("draw", "draw 000.0 ms", "Time drawing on the screen, for each picture"),
+    ("draw", "draw 0000.0 ms", "Time drawing on the screen, for each picture"),
     ("capture", "cap 000.0 ms", "Time reading layers, within the network's"),
     ("decode", "dec 000.0 ms", "Time reading the picture or clip"),
     ("dropped", "drop 0000", "Pictures that were left out to stay current"),

@@ -256,10 +256,9 @@ class Plot(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
         self.fit(*self._home)
 
     def fit(self, x: Range | None = None, y: Range | None = None, padding: float = 0.03) -> None:
-        """Show at least these ranges unless a person has zoomed; None follows the data.
+        """Show at least these ranges, and ``padding`` of them at either end; None follows the data.
 
-        Args:
-            padding: at either end, in shares of the range.
+        A person's zoom stays.
         """
         self._home = x, y, padding
         if self.zoomed:

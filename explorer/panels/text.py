@@ -63,8 +63,8 @@ class TokenText(QTextEdit):
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
         cursor.select(QTextCursor.SelectionType.Document)
+        cursor.setBlockFormat(QTextBlockFormat())  # of tokens before: every line takes it on
         cursor.insertText(text, QTextCharFormat())
-        cursor.setBlockFormat(QTextBlockFormat())
         cursor.endEditBlock()
 
     def token_at(self, at: QPointF) -> int:

@@ -783,3 +783,12 @@ def test_tokens_that_make_up_the_text_are_not_parted(show: Show) -> None:
     assert panel.body.toPlainText() == "unhappy cat"
     panel.body.selectAll()
     assert panel.body.textCursor().selectedText() == "unhappy cat"
+
+
+def test_lines_of_a_plain_text_do_not_keep_the_height_of_tokens(show: Show) -> None:
+    panel: TextPanel = show(Text("g/t", "a b", tokens=["a", "b"], weights=[0.1, 1.0]))
+    panel.show_artefact(Text("g/t", "one\ntwo\nthree"))
+    assert panel.body.toPlainText() == "one\ntwo\nthree"
+    document = panel.body.document()
+    blocks = [document.findBlockByNumber(i).blockFormat() for i in range(document.blockCount())]
+    assert [block.lineHeightType() for block in blocks] == [0, 0, 0]
