@@ -63,6 +63,7 @@ class Classify(Engine[ClassifyParams]):
 
     Params: ClassVar[type[Any]] = ClassifyParams
     layout = "NHWC"
+    fuses = True
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Scores, Field)
 
     network: EfficientNetLite0

@@ -79,6 +79,7 @@ class NanoDetector(Engine[NanoDetParams]):
 
     Params: ClassVar[type[Any]] = NanoDetParams
     layout = "NHWC"
+    fuses = True
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Field, Matrix, Scores, Text)
 
     categories = CATEGORY_IDS

@@ -58,6 +58,7 @@ class SsdFace(Engine[SsdFaceParams]):
 
     Params: ClassVar[type[Any]] = SsdFaceParams
     layout = "NHWC"
+    fuses = True
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, Scores, Field, Text)
     categories = CATEGORY_IDS
     network: SsdMobileNet

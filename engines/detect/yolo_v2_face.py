@@ -60,6 +60,7 @@ class YoloV2Face(Engine[YoloV2FaceParams]):
 
     Params: ClassVar[type[Any]] = YoloV2FaceParams
     layout = "NHWC"
+    fuses = True
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Boxes, FeatureMaps, Field, Text)
     categories = CATEGORY_IDS
     network: FaceYolo

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from explorer.core.fusing import Fusing
 from explorer.core.geometry import Geometry, Place
 from explorer.core.reduction import as_maps, reduce, strided
 from explorer.core.surgery import Surgery
@@ -82,12 +83,14 @@ class Capture:
         self._means: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
         self._points: dict[str, _Point] = {}
-        self._wanted: tuple[tuple[View, ...], tuple[Edit, ...], tuple[str, ...]] = ((), (), ())
+        self._wanted: tuple[tuple[View, ...], tuple[Edit, ...], tuple[str, ...], bool]
+        self._wanted = ((), (), (), False)
         self._geometry = Geometry()
         self._places: dict[str, Place] = {}
         self._root = Affine(approximate=True)
         self._sweep_handles: list[RemovableHandle] = []
         self.surgery = Surgery()
+        self.fusing = Fusing(network)
         self.channels_last: Callable[[str], bool] = lambda name: False  # maps are (N, H, W, C)
         self._follow = True  # in this sweep, note where the cells of each map lie
         self._entered: list[tuple[int, ...]] = []
@@ -107,6 +110,7 @@ class Capture:
         if modules == self.modules:
             return False
         self.modules = modules
+        self.fusing = Fusing(self.network)
         leaves = [(name, m) for name, m in modules if not _has_children(m)]
         self._leaves = {name for name, _ in leaves}
         stops = [m for i, (_, m) in enumerate(leaves) if i == 0 or not isinstance(m, _QUICK)]
@@ -127,13 +131,17 @@ class Capture:
         keep: Sequence[str] = (),
         *,
         forget: bool = True,
+        fuse: bool = False,
     ) -> None:
         """Hook the network for these views and edits; a call with the same ones costs nothing.
 
         Of ``keep`` the last output is kept without a picture being made, for `taken`. What was
-        captured of other points is forgotten, unless ``forget`` is off.
+        captured of other points is forgotten, unless ``forget`` is off. With ``fuse`` what nobody
+        looks into runs as one, as far as its chains are known.
         """
-        wanted = (tuple(views), tuple(e for e in edits if e.on), tuple(keep))
+        edits = tuple(e for e in edits if e.on)
+        fuse = fuse and not (edits or self.sweeping or torch.is_grad_enabled())
+        wanted = (tuple(views), edits, tuple(keep), fuse)
         if self._armed and wanted == self._wanted:
             return
         self._release()
@@ -156,6 +164,8 @@ class Capture:
             self._points[name] = point
             hook = module.register_forward_hook(self._reader(point), prepend=False)
             self._handles.append(hook)
+        if fuse:
+            self.fusing.begin(names)
         keys = {(v.point, v.call, v.sample) for v in wanted[0]} | {(p, -1, 0) for p in keep}
         if forget:
             self._kept = {key: kept for key, kept in self._kept.items() if key in keys}
@@ -177,6 +187,7 @@ class Capture:
             self.sweep_seconds += time.perf_counter() - begun
             return
         self.seen = {}
+        self.fusing.end()
         # An engine may have put another module in place of one.
         self._follow = self._look_around() or not self._places
         if self._follow:
@@ -195,6 +206,7 @@ class Capture:
         self._sweep_handles = []
 
     def _release(self) -> None:
+        self.fusing.end()
         for handle in self._handles:
             handle.remove()
         for hooks, key in self._armed:

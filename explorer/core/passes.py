@@ -69,7 +69,17 @@ class Passes:
             return self._edited(inputs, past, steps, ended, key)
         if not still:
             self._below.forget()  # the frames of a clip do not come back
+        session.driver.hurries = not still and self._learnt(inputs, past)
         return self._unedited(inputs, past, steps, ended, key if still else None)
+
+    def _learnt(self, inputs: Inputs, past: Past) -> bool:
+        """Whether it is known what of the network may run as one: from the second frame on."""
+        session, driver = self._session, self._session.driver
+        fusing = session.capture.fusing
+        if session.engine.fuses and driver.swept and fusing.chains is None:
+            generator = session.engine.run(inputs, session.params, past.before)
+            fusing.learn(lambda: driver.quietly(generator, past.frame))
+        return bool(fusing.chains)
 
     def _edited(
         self, inputs: Inputs, past: Past, steps: int | None, ended: Ended, key: Hashable

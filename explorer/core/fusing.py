@@ -1,0 +1,280 @@
+"""A convolution with its padding, norm and activation in one, where nobody looks in between."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+Forward = Callable[[Tensor], Tensor]
+
+# What each does to a tensor of our own, in place; and what oneDNN calls it, with its numbers.
+_ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Any, Tensor], Tensor], str]] = {
+    nn.ReLU: (lambda act, y: F.relu(y, inplace=True), "relu"),
+    nn.ReLU6: (lambda act, y: F.relu6(y, inplace=True), "hardtanh"),
+    nn.LeakyReLU: (lambda act, y: F.leaky_relu(y, act.negative_slope, inplace=True), "leaky_relu"),
+    nn.SiLU: (lambda act, y: F.silu(y, inplace=True), "swish"),
+    nn.Hardswish: (lambda act, y: F.hardswish(y, inplace=True), "hardswish"),
+}
+
+
+@dataclasses.dataclass(slots=True)
+class Chain:
+    """Modules that run one after the other, each fed by nothing but the one before it.
+
+    Attributes:
+        inner: names of what returns an output that is not made when they run as one.
+    """
+
+    inner: frozenset[str]
+    pad: nn.ZeroPad2d | None
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d | None
+    act: nn.Module | None
+    _stamp: tuple[int, ...] = ()
+    _swaps: tuple[tuple[dict[str, Any], Forward], ...] = ()
+
+    def swaps(self) -> tuple[tuple[dict[str, Any], Forward], ...]:
+        """The attributes of each module and the ``forward`` that goes among them, for the weights
+        as they are now."""
+        tensors = [self.conv.weight, self.conv.bias]
+        if (norm := self.norm) is not None:
+            tensors += [norm.weight, norm.bias, norm.running_mean, norm.running_var]
+        stamp = tuple(n for t in tensors if t is not None for n in (t.data_ptr(), t._version))
+        if stamp != self._stamp:
+            members = (self.pad, self.norm, self.act)
+            rest = [(vars(m), _same) for m in members if m is not None]
+            self._stamp, self._swaps = stamp, ((vars(self.conv), self._whole()), *rest)
+        return self._swaps
+
+    def _whole(self) -> Forward:
+        conv, act = self.conv, self.act
+        weight, bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
+        if (norm := self.norm) is not None:
+            known: Any = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+            folded = fuse_conv_bn_weights(weight, bias, *known)
+            weight, bias = (p.detach() for p in folded)
+        sides = self.pad.padding if self.pad is not None else ()
+        how: Any = (conv.stride, (sides[2], sides[0]) if sides else conv.padding, conv.dilation)
+        convolve: Any = F.conv2d
+        finish = None if act is None else partial(_ACTIVATIONS[type(act)][0], act)
+
+        def forward(x: Tensor) -> Tensor:
+            y: Tensor = convolve(x, weight, bias, *how, conv.groups)
+            return y if finish is None else finish(y)
+
+        if _PACKS and weight.device.type == "cpu" and weight.dtype == torch.float32:
+            return _packed(weight, bias, how, conv.groups, act, forward)
+        return forward
+
+
+# oneDNN lays weights in blocks; where they were not, it does so anew at every call.
+_PACKS = bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
+    hasattr(where, name)
+    for where, name in (
+        (torch._C._nn, "mkldnn_reorder_conv2d_weight"),
+        (torch.ops.mkldnn, "_convolution_pointwise"),
+    )
+)
+
+
+def _packed(
+    weight: Tensor, bias: Tensor | None, how: Any, groups: int, act: Any, otherwise: Forward
+) -> Forward:
+    """On a CPU: weights in blocks, the activation on the way out.
+
+    Its maps are always (N, H, W, C) in memory: ``otherwise`` is for those that are not.
+    """
+    stride, padding, dilation = how
+    name = "none" if act is None else _ACTIVATIONS[type(act)][1]
+    numbers = {"hardtanh": [0.0, 6.0], "leaky_relu": [getattr(act, "negative_slope", 0.0)]}
+    scalars, packed = numbers.get(name, []), None
+
+    def forward(x: Tensor) -> Tensor:
+        nonlocal packed
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            return otherwise(x)
+        if packed is None:  # in the blocks that suit the first picture
+            blocked: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+            packed = blocked(weight.to_mkldnn(), padding, stride, dilation, groups, list(x.shape))
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, packed, bias, padding, stride, dilation, groups, name, scalars, ""
+        )
+        return y
+
+    return forward
+
+
+class Fusing:
+    """The chains of one network, and which of them run as one at the moment."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.chains: tuple[Chain, ...] | None = None  # none known yet
+        self._network = network
+        self._in: list[dict[str, Any]] = []
+
+    def learn(self, run: Callable[[], object]) -> None:
+        """Find the chains by watching ``run``, in which the network runs as it is."""
+        self.end()
+        self.chains = tuple(chains_of(self._network, run))
+
+    def begin(self, watched: Collection[str]) -> None:
+        """From now on run as one what has nobody watching inside."""
+        self.end()
+        for chain in self.chains or ():
+            if chain.inner.isdisjoint(watched):
+                for attributes, forward in chain.swaps():
+                    attributes["forward"] = forward
+                    self._in.append(attributes)
+
+    def end(self) -> None:
+        """Every module runs by itself again."""
+        for attributes in self._in:
+            attributes.pop("forward", None)
+        self._in = []
+
+
+def chains_of(network: nn.Module, run: Callable[[], object]) -> Iterator[Chain]:
+    """What can run as one: seen in ``run``, for no trace gets through every network's code."""
+    follower = _Follower(network)
+    with follower:
+        run()
+    after = dict(follower.edges())
+    before = {second: first for first, second in after.items()}
+    modules = dict(network.named_modules())
+
+    def joined(chain: list[str], fits: Callable[[nn.Module], bool]) -> nn.Module | None:
+        """The module after the chain, as its new end, if it fits."""
+        name = after.get(chain[-1])
+        if name is None or not fits(modules[name]):
+            return None
+        chain.append(name)
+        found: nn.Module = modules[name]
+        return found
+
+    for name, conv in modules.items():
+        if type(conv) is not nn.Conv2d or not _is_plain(conv):
+            continue
+        first = before.get(name, "")
+        pad: Any = modules[first] if _folds(modules[first], conv) else None
+        chain = [name] if pad is None else [first, name]
+        norm: Any = joined(chain, _is_norm)
+        act = joined(chain, lambda module: type(module) in _ACTIVATIONS)
+        if len(chain) > 1 or (_PACKS and name in follower.names):
+            inner = frozenset(n for each in chain[:-1] for n in follower.names[each])
+            yield Chain(inner, pad, conv, norm, act)
+
+
+@dataclasses.dataclass(slots=True)
+class _Made:
+    """One output of a module: who returned it, which modules and how many functions took it."""
+
+    name: str
+    names: set[str]
+    fed: list[str] = dataclasses.field(default_factory=list)
+    uses: int = 0
+
+
+class _Follower(TorchFunctionMode):
+    """Follows outputs of convolutions, their paddings and norms through all that takes them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network = network
+        self._made: dict[str, list[_Made]] = {}
+        self._calls: Counter[str] = Counter()
+        self._handles: list[RemovableHandle] = []
+
+    @property
+    def names(self) -> dict[str, set[str]]:
+        """Of each module all those that return the very same output."""
+        return {name: set().union(*(m.names for m in made)) for name, made in self._made.items()}
+
+    def edges(self) -> Iterator[tuple[str, str]]:
+        """(module, the one that its outputs go into, and which gets nothing else)."""
+        for name, made in self._made.items():
+            fed = {m.fed[0] if len(m.fed) == m.uses == 1 else "" for m in made}
+            after = fed.pop()
+            if after and not fed and self._calls[after] == len(made):
+                yield name, after
+
+    def __enter__(self) -> _Follower:
+        for name, module in self._network.named_modules():
+            if "forward" not in vars(module):
+                before, after = partial(self._before, name), partial(self._after, name)
+                self._handles.append(module.register_forward_pre_hook(before))
+                self._handles.append(module.register_forward_hook(after))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Count a use of each tensor that is followed."""
+        if func not in _HARMLESS:
+            for value in (*args, *(kwargs or {}).values()):
+                for each in value if isinstance(value, (list, tuple)) else (value,):
+                    if (made := _tag(each)) is not None:
+                        made.uses += 1
+        return func(*args, **(kwargs or {}))
+
+    def _before(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._calls[name] += 1
+        made = _tag(args[0]) if len(args) == 1 else None
+        if made is not None and not module._modules:
+            made.fed.append(name)
+
+    def _after(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        if isinstance(module, _FOLLOWED):
+            made = _Made(name, {name})
+            self._made.setdefault(name, []).append(made)
+            output.layerscope_made = made  # type: ignore[attr-defined]
+        elif type(module) in _ACTIVATIONS:
+            output.layerscope_made = None  # type: ignore[attr-defined]
+        elif (known := _tag(output)) is not None:
+            known.names.add(name)
+
+
+def _tag(value: Any) -> _Made | None:
+    return getattr(value, "layerscope_made", None) if isinstance(value, Tensor) else None
+
+
+_FOLLOWED = (nn.Conv2d, nn.ZeroPad2d, nn.BatchNorm2d)
+_TOLD = ("shape", "device", "dtype", "ndim", "requires_grad")  # without a look at the values
+_HARMLESS = {Tensor.size, Tensor.dim, *(getattr(Tensor, name).__get__ for name in _TOLD)}
+
+
+def _is_plain(conv: nn.Conv2d) -> bool:
+    return conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return type(module) is nn.BatchNorm2d and module.running_mean is not None
+
+
+def _folds(pad: nn.Module, conv: nn.Conv2d) -> bool:
+    """Whether the zeros that ``pad`` lays around are those that the convolution could lay."""
+    if not isinstance(pad, nn.ZeroPad2d) or conv.padding != (0, 0):
+        return False
+    left, right, top, bottom = pad.padding
+    return left == right >= 0 and top == bottom >= 0
+
+
+def _same(x: Tensor) -> Tensor:
+    return x

@@ -1,0 +1,264 @@
+"""What runs as one equals what it stands for, and gives way to whoever looks in between."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from explorer.core import fusing
+from explorer.core.capture import Capture
+from explorer.core.fusing import Fusing
+from explorer.core.media import open_clip
+from explorer.core.paths import assets
+from explorer.core.registry import load, table
+from explorer.core.session import Session
+from explorer.inputs import ImageInput
+from explorer.kinds import Artefact
+from explorer.views import Edit, Frame, View
+
+FUSING = [row.name for row in table().values() if load(row).fuses]
+
+
+class Branches(nn.Module):
+    """Every way in which an output between two modules may be wanted elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d(1)
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8, eps=1e-3)
+        self.act = nn.ReLU6()
+        self.uneven = nn.ZeroPad2d((0, 1, 0, 1))
+        self.pair = nn.Sequential(nn.Conv2d(8, 8, 3, 2, groups=4), nn.BatchNorm2d(8))
+        self.after = nn.LeakyReLU(0.2, inplace=True)
+        self.twice = nn.Conv2d(8, 8, 1)
+        self.beside = nn.BatchNorm2d(8)
+        self.kept = nn.Conv2d(8, 8, 1, bias=False)
+        self.kept_act = nn.SiLU()
+        self.shared = nn.Conv2d(8, 8, 1)
+        self.shared_act = nn.Hardswish()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.act(self.norm(self.conv(self.pad(x))))
+        x = self.after(self.pair(self.uneven(x)))
+        y = self.twice(x)
+        x = self.beside(y) + y  # y is wanted twice
+        z = self.kept(x)
+        x = self.kept_act(z)
+        for _ in range(2):
+            x = self.shared_act(self.shared(x))
+        return x, z.mean()  # z is wanted outside
+
+
+@pytest.fixture
+def network() -> Branches:
+    torch.manual_seed(0)
+    network = Branches().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for each in (module.weight, module.bias, module.running_mean, module.running_var):
+                assert each is not None
+                each.data.uniform_(0.5, 2.0)
+    return network
+
+
+@pytest.fixture(params=[True, False], ids=["packed", "plain"])
+def packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """With the blocks of oneDNN and without, as on a GPU."""
+    monkeypatch.setattr(fusing, "_PACKS", request.param and fusing._PACKS)
+    return bool(fusing._PACKS)
+
+
+X = torch.rand(2, 3, 12, 10, generator=torch.Generator().manual_seed(1)) * 4 - 2
+
+
+@torch.no_grad()
+def outputs(network: nn.Module) -> list[Tensor]:
+    """What it returns, and what each module does."""
+    seen: list[Tensor] = []
+    handles = [
+        m.register_forward_hook(lambda m, args, out: seen.append(out.clone()))
+        for m in network.children()
+    ]
+    out = network(X.clone())
+    for handle in handles:
+        handle.remove()
+    return [*out, *seen]
+
+
+def learned(network: nn.Module) -> Fusing:
+    found = Fusing(network)
+    with torch.no_grad():
+        found.learn(lambda: network(X.clone()))
+    return found
+
+
+@pytest.mark.usefixtures("packs")
+def test_chains_are_what_alone_feeds_and_is_alone_fed(network: Branches) -> None:
+    found = learned(network)
+    whole = {chain.inner: chain for chain in found.chains or () if chain.inner}
+    assert set(whole) == {
+        frozenset({"pad", "conv", "norm"}),
+        frozenset({"pair", "pair.0", "pair.1"}),  # the Sequential returns what its norm does
+        frozenset({"shared"}),
+    }
+    first = whole[frozenset({"pad", "conv", "norm"})]
+    assert (first.pad, first.norm, first.act) == (network.pad, network.norm, network.act)
+    assert whole[frozenset({"pair", "pair.0", "pair.1"})].pad is None  # zeros at two sides only
+
+
+@pytest.mark.usefixtures("packs")
+def test_what_runs_as_one_is_equal_and_leaves_nothing_behind(network: Branches) -> None:
+    plain, found = network(X.clone()), learned(network)
+    found.begin(())
+    ran = outputs(network)
+    with torch.no_grad():
+        conv = network.conv(X)
+    for got, want in zip(ran[:2], plain, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+    assert conv.shape[2:] == X.shape[2:]
+    assert conv.min() >= 0
+    assert conv.max() <= 6
+    found.end()
+    assert not any("forward" in vars(m) for m in network.modules())
+    for got, want in zip(outputs(network)[:2], plain, strict=True):
+        assert torch.equal(got, want)
+
+
+@pytest.mark.usefixtures("packs")
+def test_other_sizes_and_layouts_run_as_one_too(network: Branches) -> None:
+    found = learned(network)
+    for shape in ((1, 3, 12, 10), (1, 3, 31, 17)):
+        x = torch.rand(shape) - 0.5
+        for layout in (torch.contiguous_format, torch.channels_last):
+            network.to(memory_format=layout)  # type: ignore[call-overload]
+            with torch.no_grad():
+                want = network(x)[0]
+                found.begin(())
+                got = network(x)[0]
+                found.end()
+            torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+            assert got.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.usefixtures("packs")
+@pytest.mark.parametrize("change", ["weight", "running_var", "loaded"])
+def test_changed_weights_are_followed(network: Branches, change: str) -> None:
+    found = learned(network)
+    found.begin(())
+    found.end()
+    with torch.no_grad():
+        if change == "weight":
+            network.conv.weight.mul_(-1)
+        elif change == "running_var":
+            assert network.norm.running_var is not None
+            network.norm.running_var.mul_(9)
+        else:
+            network.load_state_dict({k: v * 1.5 for k, v in network.state_dict().items()})
+        want = network(X.clone())[0]
+        found.begin(())
+        got = network(X.clone())[0]
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("point", ["pad", "conv", "norm", "act", "pair", "pair.0", "after"])
+def test_who_looks_in_between_sees_what_is_there(network: Branches, point: str) -> None:
+    capture = Capture(network, lambda: False)
+    with torch.no_grad():
+        capture.fusing.learn(lambda: network(X.clone()))
+        kept = []
+        for fuse in (False, True):
+            capture.install([View(point)], (), fuse=fuse)
+            assert bool(capture.fusing._in) is fuse
+            capture.start_pass()
+            network(X.clone())
+            (rendered,) = capture.rendered(1, 0, ())
+            held = capture.tensor(rendered.handle)
+            assert held is not None
+            kept.append(held.tensor.clone())
+    torch.testing.assert_close(kept[1], kept[0], rtol=1e-5, atol=1e-5)
+    capture.remove()
+    assert not any("forward" in vars(m) for m in network.modules())
+
+
+def test_edits_sweeps_and_gradients_have_the_network_as_it_is(network: Branches) -> None:
+    capture = Capture(network, lambda: False)
+    with torch.no_grad():
+        capture.fusing.learn(lambda: network(X.clone()))
+        capture.install((), [Edit("shared", "zero", (0,))], fuse=True)
+        assert not capture.fusing._in
+        capture.install((), (), fuse=True)
+        assert capture.fusing._in
+        capture.sweep(on=True)
+        assert not capture.fusing._in
+        capture.install((), (), fuse=True)
+        assert not capture.fusing._in  # the sweep goes on
+        capture.sweep(on=False)
+        capture.install((), (), fuse=True)
+        assert capture.fusing._in
+    with torch.enable_grad():
+        capture.install((), (), fuse=True)
+        assert not capture.fusing._in
+
+
+def test_a_clip_runs_as_one_from_its_second_frame_and_a_still_never() -> None:
+    session = Session(table()["classify"])
+    session.open()
+    session.statistics_every = 0.0
+    as_one: list[bool] = []
+    session.network._conv_stem.register_forward_hook(
+        lambda module, args, out: as_one.append("forward" in vars(module))
+    )
+    with_clip(session)
+    assert as_one == [False, False, True, True, True]  # the second is run once more, to learn
+    as_one.clear()
+    pixels = open_clip(assets() / "bunny.mp4")[0]
+    list(session.run({"image": ImageInput(pixels)}))
+    assert as_one == [False]
+    session.close()
+
+
+@pytest.mark.parametrize("name", FUSING)
+def test_engines_that_fuse_say_the_same_to_a_hundred_thousandth(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(table()[name])
+    session.open()
+    fused = with_clip(session)
+    assert session.capture.fusing.chains
+    session.close()
+    monkeypatch.setattr(type(session.engine), "fuses", False)
+    session = Session(table()[name])
+    session.open()
+    plain = with_clip(session)
+    assert session.capture.fusing.chains is None
+    session.close()
+    for one, other in zip(fused, plain, strict=True):
+        pairs = list(zip(one.artefacts, other.artefacts, strict=True))
+        assert pairs
+        for a, b in pairs:
+            close(a, b)
+
+
+def with_clip(session: Session) -> list[Frame]:
+    clip = open_clip(assets() / "bunny.mp4")
+    made = list(session.play({"image": clip}, start=30, frames=4))
+    clip.close()
+    return made
+
+
+def close(one: Artefact, other: Artefact) -> None:
+    assert type(one) is type(other)
+    assert one.name == other.name
+    for field in fields(one):
+        got: Any = getattr(one, field.name)
+        want: Any = getattr(other, field.name)
+        if isinstance(want, Tensor):
+            got, want = got.numpy(), want.numpy()
+        if isinstance(want, np.ndarray) and want.dtype.kind == "f" and want.size:
+            np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max(), err_msg=one.name)
