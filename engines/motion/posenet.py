@@ -77,6 +77,8 @@ class PoseNets(Engine[PoseNetParams]):
     """One pass over one picture."""
 
     Params: ClassVar[type[Any]] = PoseNetParams
+    layout = "NHWC"
+    fuses = True
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Keypoints, Boxes, Field, Scores)
     warm_up: ClassVar[int] = 1
 

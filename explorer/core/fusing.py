@@ -1,4 +1,8 @@
-"""A convolution with its padding, norm and activation in one, where nobody looks in between."""
+"""A convolution with its padding, norm and activation in one, where nobody looks in between.
+
+For a clip on a CPU, where a frame is one picture: there a pass is bound by memory, and each of
+these modules walks through its map once more.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +67,10 @@ class Chain:
             known: Any = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
             folded = fuse_conv_bn_weights(weight, bias, *known)
             weight, bias = (p.detach() for p in folded)
-        sides = self.pad.padding if self.pad is not None else ()
-        how: Any = (conv.stride, (sides[2], sides[0]) if sides else conv.padding, conv.dilation)
+        padding: Any = conv.padding
+        if self.pad is not None:
+            weight, padding = _padding(weight, self.pad.padding)
+        how: Any = (conv.stride, padding, conv.dilation)
         convolve: Any = F.conv2d
         finish = None if act is None else partial(_ACTIVATIONS[type(act)][0], act)
 
@@ -92,16 +98,18 @@ def _packed(
 ) -> Forward:
     """On a CPU: weights in blocks, the activation on the way out.
 
-    Its maps are always (N, H, W, C) in memory: ``otherwise`` is for those that are not.
+    Its maps are always (N, H, W, C) in memory: ``otherwise`` makes those that are not to be.
     """
     stride, padding, dilation = how
     name = "none" if act is None else _ACTIVATIONS[type(act)][1]
     numbers = {"hardtanh": [0.0, 6.0], "leaky_relu": [getattr(act, "negative_slope", 0.0)]}
     scalars, packed = numbers.get(name, []), None
+    last = torch.channels_last
+    always = weight.is_contiguous(memory_format=last) and not weight.is_contiguous()
 
     def forward(x: Tensor) -> Tensor:
         nonlocal packed
-        if not x.is_contiguous(memory_format=torch.channels_last):
+        if not (always or x.is_contiguous(memory_format=last)):
             return otherwise(x)
         if packed is None:  # in the blocks that suit the first picture
             blocked: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
@@ -114,18 +122,40 @@ def _packed(
     return forward
 
 
+@dataclasses.dataclass(slots=True)
+class Halving:
+    """A maximum over 2 x 2 cells, which torch finds with the place of each: here without."""
+
+    pool: nn.MaxPool2d
+    inner: frozenset[str] = frozenset()
+
+    def swaps(self) -> tuple[tuple[dict[str, Any], Forward], ...]:
+        """As those of a chain."""
+        return ((vars(self.pool), self._forward),)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        last = x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last)
+        if not last or height % 2 or width % 2:
+            pooled: Tensor = nn.MaxPool2d.forward(self.pool, x)
+            return pooled
+        y = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+        return torch.maximum(y[..., ::2], y[..., 1::2])
+
+
 class Fusing:
     """The chains of one network, and which of them run as one at the moment."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.chains: tuple[Chain, ...] | None = None  # none known yet
+        self.chains: tuple[Chain | Halving, ...] | None = None  # none known yet
         self._network = network
         self._in: list[dict[str, Any]] = []
 
     def learn(self, run: Callable[[], object]) -> None:
         """Find the chains by watching ``run``, in which the network runs as it is."""
         self.end()
-        self.chains = tuple(chains_of(self._network, run))
+        pools = [Halving(m) for m in self._network.modules() if _halves(m)]  # type: ignore[arg-type]
+        self.chains = (*chains_of(self._network, run), *pools)
 
     def begin(self, watched: Collection[str]) -> None:
         """From now on run as one what has nobody watching inside."""
@@ -269,11 +299,31 @@ def _is_norm(module: nn.Module) -> bool:
 
 
 def _folds(pad: nn.Module, conv: nn.Conv2d) -> bool:
-    """Whether the zeros that ``pad`` lays around are those that the convolution could lay."""
-    if not isinstance(pad, nn.ZeroPad2d) or conv.padding != (0, 0):
-        return False
-    left, right, top, bottom = pad.padding
-    return left == right >= 0 and top == bottom >= 0
+    """Whether the zeros that ``pad`` lays around could be laid by the convolution."""
+    plain = conv.padding == (0, 0) and conv.dilation == (1, 1)
+    return plain and isinstance(pad, nn.ZeroPad2d) and min(pad.padding) >= 0
+
+
+def _padding(weight: Tensor, sides: tuple[int, int, int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """A kernel and the zeros on both sides that do as ``sides`` (left, right, top, bottom) do.
+
+    Where more are wanted on one side, the kernel has zeros of its own on the other.
+    """
+    left, right, top, bottom = sides
+    more = max(right - left, 0), max(left - right, 0), max(bottom - top, 0), max(top - bottom, 0)
+    layout = torch.channels_last if weight.stride(1) == 1 else torch.contiguous_format
+    padded = F.pad(weight, more).contiguous(memory_format=layout) if any(more) else weight
+    return padded, (max(top, bottom), max(left, right))
+
+
+def _halves(module: nn.Module) -> bool:
+    return type(module) is nn.MaxPool2d and not module.return_indices and all(
+        (each if isinstance(each, tuple) else (each, each)) == wanted
+        for each, wanted in (
+            (module.kernel_size, (2, 2)), (module.stride, (2, 2)), (module.padding, (0, 0)),
+            (module.dilation, (1, 1)),
+        )
+    )  # fmt: skip
 
 
 def _same(x: Tensor) -> Tensor:

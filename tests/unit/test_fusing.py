@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from explorer.core import fusing
 from explorer.core.capture import Capture
-from explorer.core.fusing import Fusing
+from explorer.core.fusing import Chain, Fusing, Halving
 from explorer.core.media import open_clip
 from explorer.core.paths import assets
 from explorer.core.registry import load, table
@@ -33,7 +33,8 @@ class Branches(nn.Module):
         self.conv = nn.Conv2d(3, 8, 3)
         self.norm = nn.BatchNorm2d(8, eps=1e-3)
         self.act = nn.ReLU6()
-        self.uneven = nn.ZeroPad2d((0, 1, 0, 1))
+        self.pool = nn.MaxPool2d(2)
+        self.uneven = nn.ZeroPad2d((0, 1, 2, 1))
         self.pair = nn.Sequential(nn.Conv2d(8, 8, 3, 2, groups=4), nn.BatchNorm2d(8))
         self.after = nn.LeakyReLU(0.2, inplace=True)
         self.twice = nn.Conv2d(8, 8, 1)
@@ -45,7 +46,7 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.act(self.norm(self.conv(self.pad(x))))
-        x = self.after(self.pair(self.uneven(x)))
+        x = self.after(self.pair(self.uneven(self.pool(x))))
         y = self.twice(x)
         x = self.beside(y) + y  # y is wanted twice
         z = self.kept(x)
@@ -101,15 +102,15 @@ def learned(network: nn.Module) -> Fusing:
 @pytest.mark.usefixtures("packs")
 def test_chains_are_what_alone_feeds_and_is_alone_fed(network: Branches) -> None:
     found = learned(network)
-    whole = {chain.inner: chain for chain in found.chains or () if chain.inner}
-    assert set(whole) == {
+    whole = {chain.inner: chain for chain in found.chains or () if isinstance(chain, Chain)}
+    assert {inner for inner in whole if inner} == {
         frozenset({"pad", "conv", "norm"}),
-        frozenset({"pair", "pair.0", "pair.1"}),  # the Sequential returns what its norm does
+        frozenset({"uneven", "pair", "pair.0", "pair.1"}),  # the Sequential returns its norm's
         frozenset({"shared"}),
     }
     first = whole[frozenset({"pad", "conv", "norm"})]
     assert (first.pad, first.norm, first.act) == (network.pad, network.norm, network.act)
-    assert whole[frozenset({"pair", "pair.0", "pair.1"})].pad is None  # zeros at two sides only
+    assert Halving(network.pool) in (found.chains or ())
 
 
 @pytest.mark.usefixtures("packs")
@@ -133,7 +134,7 @@ def test_what_runs_as_one_is_equal_and_leaves_nothing_behind(network: Branches) 
 @pytest.mark.usefixtures("packs")
 def test_other_sizes_and_layouts_run_as_one_too(network: Branches) -> None:
     found = learned(network)
-    for shape in ((1, 3, 12, 10), (1, 3, 31, 17)):
+    for shape in ((1, 3, 12, 10), (1, 3, 31, 17), (1, 3, 20, 23)):
         x = torch.rand(shape) - 0.5
         for layout in (torch.contiguous_format, torch.channels_last):
             network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -144,6 +145,35 @@ def test_other_sizes_and_layouts_run_as_one_too(network: Branches) -> None:
                 found.end()
             torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
             assert got.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("sides", [(0, 1, 0, 1), (1, 2, 1, 2), (2, 0, 3, 1), (0, 0, 0, 2)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.usefixtures("packs")
+def test_uneven_zeros_become_zeros_of_the_kernel(
+    sides: tuple[int, int, int, int], stride: int
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.ZeroPad2d(sides), nn.Conv2d(4, 4, 3, stride, groups=2)).eval()
+    found = Fusing(network)
+    for x in (torch.rand(1, 4, 9, 12) - 0.5, torch.rand(1, 4, 10, 7) - 0.5):
+        with torch.no_grad():
+            found.learn(lambda x=x: network(x))
+            want = network(x)
+            found.begin(())
+            assert "forward" in vars(network[0])
+            got = network(x)
+            found.end()
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_halving_equals_torch_bit_for_bit() -> None:
+    x = torch.rand(2, 5, 8, 6).to(memory_format=torch.channels_last)
+    x[0, 0, 0, 0] = torch.nan
+    x[1, 2, 3, 3] = torch.inf
+    got = Halving(nn.MaxPool2d(2)).swaps()[0][1](x)
+    assert torch.equal(got.nan_to_num(-1), nn.MaxPool2d(2)(x).nan_to_num(-1))
+    assert got.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.usefixtures("packs")
@@ -166,7 +196,9 @@ def test_changed_weights_are_followed(network: Branches, change: str) -> None:
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("point", ["pad", "conv", "norm", "act", "pair", "pair.0", "after"])
+@pytest.mark.parametrize(
+    "point", ["pad", "conv", "norm", "act", "pool", "uneven", "pair", "pair.0", "after"]
+)
 def test_who_looks_in_between_sees_what_is_there(network: Branches, point: str) -> None:
     capture = Capture(network, lambda: False)
     with torch.no_grad():
