@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from bisect import bisect_left
@@ -19,6 +20,7 @@ from explorer.views import Frame
 CAP = 512 * 2**20
 LOOSE = 8  # this share of the cap is kept as it came, before anything is packed
 REST = 4.0  # the packing thread rests this many times as long as it worked
+QUIET = 1.0  # s without a frame, after which nothing is being recorded
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +40,8 @@ class Timeline:
 
     A frame over a sixteenth of the cap is kept without its largest arrays; its pictures and
     statistics stay, and ``notes`` say so. Older frames are packed by a thread of their own that
-    mostly rests; `at` unpacks. Statistics of units are never packed: `unit_means` reads them all.
+    mostly rests, and waits while frames come faster than it could pack them: they would go before
+    it got there. `at` unpacks. Statistics of units are never packed: `unit_means` reads them all.
 
     Attributes:
         on: whether frames are recorded.
@@ -54,6 +57,8 @@ class Timeline:
         self._serials = 0
         self._lock = threading.Lock()
         self._packer: threading.Thread | None = None
+        self._came = -math.inf  # when the newest frame did
+        self._pace = math.inf  # seconds from frame to frame
         self._unpacked: tuple[int, Frame] | None = None
 
     def __len__(self) -> int:
@@ -72,7 +77,13 @@ class Timeline:
             small = tuple(a for a in frame.artefacts if a.nbytes() <= self.cap // 64)
             note = "too large to keep whole: some artefacts of this step were not recorded"
             frame = replace(frame, artefacts=small, notes=(*frame.notes, note))
+        now = time.monotonic()
         with self._lock:
+            between = now - self._came
+            self._pace = (
+                between if between > QUIET else 0.9 * min(self._pace, QUIET) + 0.1 * between
+            )
+            self._came = now
             entry = _Entry(frame, self._serials, self._held.add(frame))
             self._serials += 1
             self._entries.append(entry)
@@ -199,7 +210,10 @@ class Timeline:
     def _pack(self) -> None:
         """In a thread of its own: pack the oldest frames while too many are loose."""
         pool: Pool = {}
+        spent = 0.0
         while True:
+            while (1 + REST) * spent > self._pace and time.monotonic() - self._came < QUIET:
+                time.sleep(QUIET)
             with self._lock:
                 entry = self._next_loose()
                 if entry is None:

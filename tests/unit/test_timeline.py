@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -34,6 +36,14 @@ def shown(step: int, means: np.ndarray) -> Frame:
         numbers, Handle("conv", -1, 0, 1, step),
     )  # fmt: skip
     return Frame(1, step, 0, (), (picture,))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _impatient() -> Iterator[None]:
+    """What is quiet for a hundredth of a second is quiet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("explorer.core.timeline.QUIET", 0.01)
+        yield
 
 
 def settled(timeline: Timeline) -> None:
@@ -103,6 +113,20 @@ def test_packed_frames_come_back_bit_for_bit_and_hold_more_time() -> None:
         values = timeline.at(position).artefacts[0].values
         assert np.array_equal(values, given_[run])
         assert values is given_[run] or not values.flags.writeable
+
+
+def test_packing_waits_while_frames_come_faster_than_it_could(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("explorer.core.timeline.QUIET", 0.5)
+    timeline = Timeline(cap=400 * 8 * 256 * 256)
+    for run in range(200):
+        timeline.add(Frame(run, 0, 0, (Matrix("a/b", np.full((256, 256), float(run))),)))
+    held = timeline.bytes
+    assert held >= 198 * 8 * 256 * 256  # those of before the pace was known may be packed
+    settled(timeline)
+    assert timeline.bytes < held / 3
+    assert np.array_equal(timeline.at(7).artefacts[0].values, np.full((256, 256), 7.0))
 
 
 @given(arrays.arrays(st.sampled_from([np.uint8, np.int64, np.float32, np.float64]),
