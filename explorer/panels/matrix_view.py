@@ -15,7 +15,6 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
-    QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -30,6 +29,7 @@ from explorer import colours
 from explorer.kinds import Array
 from explorer.panels.matrix_layout import TITLE, Layout, lay_out
 from explorer.panels.overlays import chip, ink_on
+from explorer.panels.pixels import Words, of_indices, words_of
 from explorer.panels.plotting import cv2
 from explorer.panels.theme import DARK, Theme, font
 from explorer.panels.wording import MINUS, number_text
@@ -79,7 +79,7 @@ class MatrixView(QWidget):
         self.window_cells: QRectF | None = None  # None shows all
         self._pressed: QPointF | None = None
         self._dragged: tuple[QPointF, QRectF] | None = None
-        self._table: list[int] = []
+        self._words: Words = np.zeros(256, np.uint32)
         self._laid: tuple[object, Layout] | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -91,7 +91,7 @@ class MatrixView(QWidget):
         if content.shape != self.content.shape:
             self.window_cells = self.cell = None
         if content.table is not None and content.table is not self.content.table:
-            self._table = colour_table(content.table)
+            self._words = words_of(content.table)
         self.content = content
         if self.cell is not None and self.cell[0] >= len(content.planes):
             self.cell = None
@@ -175,8 +175,7 @@ class MatrixView(QWidget):
     def _draw_plane(self, painter: QPainter, layout: Layout, tile: int) -> None:
         index, (row, column), step = self._picture(layout, tile)
         height, width = index.shape
-        image = QImage(index.data, width, height, width, QImage.Format.Format_Indexed8)
-        image.setColorTable(self._table)
+        image = of_indices(index, self._words)
         target = QRectF(
             layout.to_screen(tile, column, row),
             layout.to_screen(tile, column + width * step[0], row + height * step[1]),
@@ -246,7 +245,7 @@ class MatrixView(QWidget):
             words = f"{value:.{places}f}".replace("-", MINUS)
             if not np.isfinite(value) or metrics.horizontalAdvance(words) > layout.cell[0]:
                 words = number_text(value, 1)
-            painter.setPen(ink_on(QColor(self._table[entry])))
+            painter.setPen(ink_on(QColor(int(self._words[entry]))))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
     def _widest(self, metrics: QFontMetrics, places: int) -> int:
@@ -435,10 +434,3 @@ def averaged(plane: Array, size: tuple[int, int]) -> Array:
             made[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA
         )
     return cv2.resize(made, size, interpolation=cv2.INTER_LINEAR)
-
-
-def colour_table(table: npt.NDArray[np.uint8]) -> list[int]:
-    """A table (256, 3 or 4) as Qt's 0xAARRGGBB numbers."""
-    part = table.astype(np.uint32)
-    packed = 0xFF000000 | part[:, 0] << 16 | part[:, 1] << 8 | part[:, 2]
-    return [int(v) for v in packed]

@@ -10,16 +10,15 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QCursor,
     QFocusEvent,
-    QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QResizeEvent,
     QWheelEvent,
-    qRgba,
 )
 from PySide6.QtWidgets import QGraphicsItem, QWidget
 
+from explorer.panels.pixels import Words, of_indices, of_photo, words_of
 from explorer.panels.plotting import pg
 from explorer.panels.theme import DARK, Theme
 
@@ -32,22 +31,21 @@ class SmoothImage(pg.ImageItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     smooth_below = 0.99
     _table: Any = None
-    _colours: tuple[int, ...] = ()
+    _words: Words | None = None
 
     def render(self) -> None:
-        """As pyqtgraph does, with the colour table of a picture of indices kept between two."""
+        """As pyqtgraph does, in pixels that Qt need not convert, where bytes are shown as such."""
         picture, table = self.image, self.lut
-        indexed = picture is not None and picture.ndim == 2 and picture.dtype == np.uint8
-        if not indexed or not isinstance(table, np.ndarray) or table.shape != (256, 4):
+        plain = picture is not None and picture.dtype == np.uint8
+        if plain and picture.ndim == 2 and isinstance(table, np.ndarray) and len(table) == 256:
+            if self._words is None or table is not self._table:
+                self._table, self._words = table, words_of(table)
+            shown = of_indices(picture, self._words)
+        elif plain and picture.ndim == 3 and picture.shape[2] == 3 and self.levels is None:
+            shown = of_photo(picture)
+        else:
             super().render()
             return
-        if table is not self._table:
-            self._table = table
-            self._colours = tuple(qRgba(*entry) for entry in table.tolist())
-        shown = pg.functions.ndarray_to_qimage(
-            np.ascontiguousarray(picture), QImage.Format.Format_Indexed8
-        )
-        shown.setColorTable(self._colours)
         self.qimage, self._unrenderable = shown, False
 
     def paint(self, painter: QPainter, *args: Any) -> None:
