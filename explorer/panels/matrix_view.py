@@ -29,7 +29,7 @@ from explorer import colours
 from explorer.kinds import Array
 from explorer.panels.matrix_layout import TITLE, Layout, lay_out
 from explorer.panels.overlays import chip, ink_on
-from explorer.panels.pixels import Words, of_indices, words_of
+from explorer.panels.pixels import Canvas, Words, words_of
 from explorer.panels.plotting import cv2
 from explorer.panels.theme import DARK, Theme, font
 from explorer.panels.wording import MINUS, number_text
@@ -80,6 +80,7 @@ class MatrixView(QWidget):
         self._pressed: QPointF | None = None
         self._dragged: tuple[QPointF, QRectF] | None = None
         self._words: Words = np.zeros(256, np.uint32)
+        self._canvas = Canvas()
         self._laid: tuple[object, Layout] | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -175,7 +176,7 @@ class MatrixView(QWidget):
     def _draw_plane(self, painter: QPainter, layout: Layout, tile: int) -> None:
         index, (row, column), step = self._picture(layout, tile)
         height, width = index.shape
-        image = of_indices(index, self._words)
+        image = self._canvas.of_indices(index, self._words)
         target = QRectF(
             layout.to_screen(tile, column, row),
             layout.to_screen(tile, column + width * step[0], row + height * step[1]),

@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QGraphicsItem, QWidget
 
-from explorer.panels.pixels import Words, of_indices, of_photo, words_of
+from explorer.panels.pixels import Canvas, Words, words_of
 from explorer.panels.plotting import pg
 from explorer.panels.theme import DARK, Theme
 
@@ -32,17 +32,19 @@ class SmoothImage(pg.ImageItem):  # type: ignore[misc]  # pyqtgraph has no types
     smooth_below = 0.99
     _table: Any = None
     _words: Words | None = None
+    _canvas: Canvas | None = None
 
     def render(self) -> None:
         """As pyqtgraph does, in pixels that Qt need not convert, where bytes are shown as such."""
         picture, table = self.image, self.lut
+        canvas = self._canvas = self._canvas or Canvas()
         plain = picture is not None and picture.dtype == np.uint8
         if plain and picture.ndim == 2 and isinstance(table, np.ndarray) and len(table) == 256:
             if self._words is None or table is not self._table:
                 self._table, self._words = table, words_of(table)
-            shown = of_indices(picture, self._words)
+            shown = canvas.of_indices(picture, self._words)
         elif plain and picture.ndim == 3 and picture.shape[2] == 3 and self.levels is None:
-            shown = of_photo(picture)
+            shown = canvas.of_photo(picture)
         else:
             super().render()
             return

@@ -5,6 +5,8 @@ Any other format Qt converts at each painting, in threads of its own, at the net
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtGui import QImage
@@ -22,20 +24,34 @@ def words_of(table: npt.NDArray[np.uint8]) -> Words:
     return (alpha << 24 | red << 16 | green << 8 | blue).astype(np.uint32)
 
 
-def of_indices(picture: npt.NDArray[np.uint8], words: Words) -> QImage:
-    """A picture of indices (H, W) through a table of colours."""
-    opaque = bool((words >> 24 == 255).all())
-    form = QImage.Format.Format_RGB32 if opaque else QImage.Format.Format_ARGB32_Premultiplied
-    return _held(words.take(picture, mode="clip"), form)  # clip: no look at each index
+class Canvas:
+    """Makes one picture after the other, in the same memory while they are of one size.
+
+    Memory that is fresh costs more to touch than to fill.
+    """
+
+    def __init__(self) -> None:
+        self._narrow: Any = None
+        self._wide: Any = None
+
+    def of_indices(self, picture: npt.NDArray[np.uint8], words: Words) -> QImage:
+        """A picture of indices (H, W) through a table of 256 colours; good until the next one."""
+        if not (words >> 24 == 255).all():
+            return _image(words[picture], QImage.Format.Format_ARGB32_Premultiplied)
+        colours = np.ascontiguousarray(words.view(np.uint8).reshape(256, 1, 4)[..., :3])
+        self._narrow = cv2.applyColorMap(np.ascontiguousarray(picture), colours, self._narrow)
+        return self._opaque(self._narrow, cv2.COLOR_BGR2BGRA)
+
+    def of_photo(self, picture: npt.NDArray[np.uint8]) -> QImage:
+        """A picture (H, W, 3) sRGB; good until the next one."""
+        return self._opaque(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGRA)
+
+    def _opaque(self, picture: Any, code: int) -> QImage:
+        self._wide = cv2.cvtColor(picture, code, self._wide)
+        return _image(self._wide.view(np.uint32)[..., 0], QImage.Format.Format_RGB32)
 
 
-def of_photo(picture: npt.NDArray[np.uint8]) -> QImage:
-    """A picture (H, W, 3) sRGB."""
-    wide = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGRA)
-    return _held(np.asarray(wide, np.uint8).view(np.uint32)[..., 0], QImage.Format.Format_RGB32)
-
-
-def _held(pixels: Words, form: QImage.Format) -> QImage:
+def _image(pixels: Words, form: QImage.Format) -> QImage:
     height, width = pixels.shape
     image = QImage(pixels.data, width, height, 4 * width, form)
     image.pixels = pixels  # type: ignore[attr-defined]  # the memory must not go before the image
