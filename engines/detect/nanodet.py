@@ -149,9 +149,10 @@ def framing(height: int, width: int, size: int) -> Preprocess:
 
 def candidates(kept: Kept, score: float) -> Candidates:
     """Every class of every cell that reaches ``score``, the best `MOST` cells of a class."""
-    best, cells = kept.scores.topk(min(MOST, len(kept.scores)), dim=0)  # (MOST, 80)
-    enough = best >= score
-    rows, labels = cells[enough], enough.nonzero()[:, 1]
+    enough = kept.scores >= score
+    if int(enough.count_nonzero()) > MOST and len(kept.scores) > MOST:
+        enough &= kept.scores >= kept.scores.topk(MOST, dim=0).values[-1]
+    rows, labels = enough.nonzero(as_tuple=True)
     points, strides, levels = centres(kept.cells.sizes)
     half = strides[:, None] / 2
     squares = torch.cat([points - half, points + half], 1).to(kept.boxes)

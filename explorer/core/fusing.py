@@ -124,7 +124,8 @@ def _packed(
 
 @dataclasses.dataclass(slots=True)
 class Halving:
-    """A maximum over 2 x 2 cells, which torch finds with the place of each: here without."""
+    """A maximum over 2 x 2 or 3 x 3 cells that halves a map. torch notes the place of each; here
+    it is found without, along one axis and then the other."""
 
     pool: nn.MaxPool2d
     inner: frozenset[str] = frozenset()
@@ -139,8 +140,16 @@ class Halving:
         if not last or height % 2 or width % 2:
             pooled: Tensor = nn.MaxPool2d.forward(self.pool, x)
             return pooled
-        y = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
-        return torch.maximum(y[..., ::2], y[..., 1::2])
+        overlap = _each(self.pool.kernel_size) == (3, 3)
+        odd = x[:, :, 1::2]
+        y = torch.maximum(x[:, :, ::2], odd)
+        if overlap:
+            torch.maximum(y[:, :, 1:], odd[:, :, :-1], out=y[:, :, 1:])
+        odd = y[..., 1::2]
+        z = torch.maximum(y[..., ::2], odd)
+        if overlap:
+            torch.maximum(z[..., 1:], odd[..., :-1], out=z[..., 1:])
+        return z
 
 
 class Fusing:
@@ -317,13 +326,15 @@ def _padding(weight: Tensor, sides: tuple[int, int, int, int]) -> tuple[Tensor, 
 
 
 def _halves(module: nn.Module) -> bool:
-    return type(module) is nn.MaxPool2d and not module.return_indices and all(
-        (each if isinstance(each, tuple) else (each, each)) == wanted
-        for each, wanted in (
-            (module.kernel_size, (2, 2)), (module.stride, (2, 2)), (module.padding, (0, 0)),
-            (module.dilation, (1, 1)),
-        )
-    )  # fmt: skip
+    if type(module) is not nn.MaxPool2d or module.return_indices:
+        return False
+    shape = tuple(map(_each, (module.kernel_size, module.padding)))
+    steps = tuple(map(_each, (module.stride, module.dilation)))
+    return steps == ((2, 2), (1, 1)) and shape in (((2, 2), (0, 0)), ((3, 3), (1, 1)))
+
+
+def _each(sides: Any) -> tuple[int, int]:
+    return sides if isinstance(sides, tuple) else (sides, sides)
 
 
 def _same(x: Tensor) -> Tensor:

@@ -167,13 +167,29 @@ def test_uneven_zeros_become_zeros_of_the_kernel(
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
 
 
-def test_halving_equals_torch_bit_for_bit() -> None:
-    x = torch.rand(2, 5, 8, 6).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(3, 2, padding=1)]
+)
+@pytest.mark.parametrize("size", [(8, 6), (2, 2), (9, 6), (4, 7)])
+def test_halving_equals_torch_bit_for_bit(pool: nn.MaxPool2d, size: tuple[int, int]) -> None:
+    x = torch.rand(2, 5, *size).to(memory_format=torch.channels_last)
     x[0, 0, 0, 0] = torch.nan
-    x[1, 2, 3, 3] = torch.inf
-    got = Halving(nn.MaxPool2d(2)).swaps()[0][1](x)
-    assert torch.equal(got.nan_to_num(-1), nn.MaxPool2d(2)(x).nan_to_num(-1))
+    x[1, 2, 1, 1] = torch.inf
+    (swap,) = found_in(pool)
+    got = swap.swaps()[0][1](x)
+    assert torch.equal(got.nan_to_num(-1), pool(x).nan_to_num(-1))
     assert got.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, 1), nn.AvgPool2d(2)])
+def test_other_pools_stay_as_they_are(pool: nn.Module) -> None:
+    assert not found_in(pool)
+
+
+def found_in(module: nn.Module) -> list[Any]:
+    found = Fusing(nn.Sequential(module))
+    found.learn(lambda: module(torch.zeros(1, 2, 8, 8)))
+    return list(found.chains or ())
 
 
 @pytest.mark.usefixtures("packs")

@@ -7,6 +7,7 @@ Aggregation Network", 2018. Batch norms are folded into the convolutions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -120,8 +121,12 @@ def resized(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
+@lru_cache(maxsize=8)
 def centres(sizes: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every cell: centre (P, 2) in pixels of the network's input, stride (P,), level (P,)."""
+    """Of every cell: centre (P, 2) in pixels of the network's input, stride (P,), level (P,).
+
+    They are kept from call to call, and not to be changed.
+    """
     points, strides, levels = [], [], []
     for level, ((height, width), stride) in enumerate(zip(sizes, STRIDES, strict=True)):
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
