@@ -135,21 +135,33 @@ class Halving:
         return ((vars(self.pool), self._forward),)
 
     def _forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        last = x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last)
-        if not last or height % 2 or width % 2:
-            pooled: Tensor = nn.MaxPool2d.forward(self.pool, x)
+        pool = self.pool
+        if x.device.type != "cpu" or not x.is_contiguous(memory_format=torch.channels_last):
+            pooled: Tensor = nn.MaxPool2d.forward(pool, x)
             return pooled
-        overlap = _each(self.pool.kernel_size) == (3, 3)
-        odd = x[:, :, 1::2]
-        y = torch.maximum(x[:, :, ::2], odd)
-        if overlap:
-            torch.maximum(y[:, :, 1:], odd[:, :, :-1], out=y[:, :, 1:])
-        odd = y[..., 1::2]
-        z = torch.maximum(y[..., ::2], odd)
-        if overlap:
-            torch.maximum(z[..., 1:], odd[..., :-1], out=z[..., 1:])
-        return z
+        overlap = _each(pool.kernel_size) == (3, 3)
+        rows = _halved(x, 2, overlap=overlap, ceil=pool.ceil_mode)
+        return _halved(rows, 3, overlap=overlap, ceil=pool.ceil_mode)
+
+
+def _halved(x: Tensor, axis: int, *, overlap: bool, ceil: bool) -> Tensor:
+    """The maximum of cells 2i and 2i + 1 along an axis, with ``overlap`` of cell 2i - 1 too."""
+    every = [slice(None)] * 4
+
+    def part(values: Tensor, *bounds: int | None) -> Tensor:
+        return values[(*every[:axis], slice(*bounds))]
+
+    even, odd = part(x, None, None, 2), part(x, 1, None, 2)
+    pairs = odd.shape[axis]
+    if even.shape[axis] == pairs or not (overlap or ceil):
+        y = torch.maximum(part(even, pairs), odd)
+    else:  # the last cell has no partner
+        y = even.clone()
+        torch.maximum(part(y, pairs), odd, out=part(y, pairs))
+    if overlap:
+        later = part(y, 1, None)
+        torch.maximum(later, part(odd, later.shape[axis]), out=later)
+    return y
 
 
 class Fusing:
@@ -330,6 +342,8 @@ def _halves(module: nn.Module) -> bool:
         return False
     shape = tuple(map(_each, (module.kernel_size, module.padding)))
     steps = tuple(map(_each, (module.stride, module.dilation)))
+    if shape[0] == (3, 3) and module.ceil_mode:  # has a window more where a side is even
+        return False
     return steps == ((2, 2), (1, 1)) and shape in (((2, 2), (0, 0)), ((3, 3), (1, 1)))
 
 

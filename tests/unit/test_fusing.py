@@ -170,7 +170,7 @@ def test_uneven_zeros_become_zeros_of_the_kernel(
 @pytest.mark.parametrize(
     "pool", [nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(3, 2, padding=1)]
 )
-@pytest.mark.parametrize("size", [(8, 6), (2, 2), (9, 6), (4, 7)])
+@pytest.mark.parametrize("size", [(8, 6), (2, 2), (9, 6), (4, 7), (5, 3)])
 def test_halving_equals_torch_bit_for_bit(pool: nn.MaxPool2d, size: tuple[int, int]) -> None:
     x = torch.rand(2, 5, *size).to(memory_format=torch.channels_last)
     x[0, 0, 0, 0] = torch.nan
@@ -181,7 +181,15 @@ def test_halving_equals_torch_bit_for_bit(pool: nn.MaxPool2d, size: tuple[int, i
     assert got.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, 1), nn.AvgPool2d(2)])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(2, 1),
+        nn.AvgPool2d(2),
+        nn.MaxPool2d(3, 2, padding=1, ceil_mode=True),
+    ],
+)
 def test_other_pools_stay_as_they_are(pool: nn.Module) -> None:
     assert not found_in(pool)
 
