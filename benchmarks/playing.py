@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.clip import in_plain_layout, live_rate
+from benchmarks.clip import in_plain_layout, live_rate, settle_record
 from benchmarks.line import Effort
 from benchmarks.stage import stage
 from benchmarks.timing import median, paired
@@ -19,8 +19,8 @@ from explorer.core.paths import assets
 from explorer.core.registry import table
 from explorer.core.session import Session
 
-FRAMES = 24
-PLAYS = 3
+FRAMES = 48
+PLAYS = 5
 Once = Callable[[Session, ImageInput], object]
 
 
@@ -80,6 +80,7 @@ def played(name: str, group: str, once: Once, effort: Effort) -> list[tuple[floa
         live.load({"image": open_clip(path)})
         session: Any = live.runner._session
         torch.set_num_threads(live.threads)
+        settle_record(live, path, effort)
         for _ in range(effort.count(PLAYS, 1)):
             with in_plain_layout(session):
                 plain = bare_rate(session, once, path, frames)
