@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.clip import in_plain_layout
 from benchmarks.line import Effort, Line
 from benchmarks.stage import stage
 from benchmarks.timing import clock, clock_name, median
@@ -19,7 +20,10 @@ DEPTH = 3  # index of the content layer, as the knob is set
 
 
 def measure(effort: Effort) -> Line:
-    """Milliseconds of an iteration, over as many bare passes as its line search took."""
+    """Milliseconds of an iteration, over as many bare passes as its line search took.
+
+    ``of_plain`` is against passes of the network in torch's own layout of maps.
+    """
     sides = effort.count(SIDES, {48: 2})
     found = {f"{side}_px": one(side, count, effort) for side, count in sides.items()}
     worst = max(each["ratio"] for each in found.values())
@@ -48,6 +52,8 @@ def one(side: int, count: int, effort: Effort) -> dict[str, Any]:
         live.load(inputs)
         hook.remove()
         base.append(bare.seconds(count // 2, now))
+        with in_plain_layout(session):
+            plain = bare.seconds(count // 2, now)
     first = TARGETS + WARM
     counted = len(begun) - first
     apiece = (painted[-1] - begun[first]) / counted
@@ -55,6 +61,7 @@ def one(side: int, count: int, effort: Effort) -> dict[str, Any]:
     return {
         "iterations": count,
         "ratio": round(apiece / median(base), 3),
+        "of_plain": round(apiece / plain, 3),
         "iteration_ms": round(1e3 * apiece * passes, 1),
         "passes_an_iteration": round(passes, 2),
         "bare_pass_ms": round(1e3 * median(base), 1),

@@ -46,6 +46,7 @@ class Gatys(Engine[StyleParams]):
     Params: ClassVar[type[Any]] = StyleParams
     emits: ClassVar[tuple[type[Artefact], ...]] = (Image, Matrix, Curve, Field)
     optimises: ClassVar[bool] = True
+    layout = "NHWC"
 
     network: Tapped
 

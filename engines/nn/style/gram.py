@@ -37,7 +37,10 @@ def relative(value: Tensor, target: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """F Fᵀ of (..., N, M). Its gradient is one product, (D + Dᵀ) F, where autograd takes two."""
+    """F Fᵀ of (..., N, M). Its gradient is one product, (D + Dᵀ) F, where autograd takes two.
+
+    The gradient lies in memory as F does: units first, or positions first.
+    """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
@@ -47,7 +50,8 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (features,), (gradient,) = ctx.saved_tensors, gradients
-        made: Tensor = (gradient + gradient.mT) @ features
+        both = gradient + gradient.mT
+        made: Tensor = both @ features if features.stride(-1) == 1 else (features.mT @ both).mT
         return made
 
 
@@ -59,10 +63,18 @@ def gram_matrix(features: Tensor) -> Tensor:
     return _gram(features)
 
 
+def flattened(features: Tensor) -> Tensor:
+    """Features (1, N, H, W) as (N, H W), without a copy in either layout of maps."""
+    # Squeezed, not indexed: an index would copy the whole layer into zeros on the way back.
+    single = features.squeeze(0)
+    if features.is_contiguous(memory_format=torch.channels_last):
+        return single.permute(1, 2, 0).flatten(0, 1).mT
+    return single.flatten(1)
+
+
 def per_position(features: Tensor) -> Tensor:
     """Gram matrix of features (1, N, H, W) divided by its positions, so that sizes may differ."""
-    # Squeezed, not indexed: an index would copy the whole layer into zeros on the way back.
-    flat = features.squeeze(0).flatten(1)
+    flat = flattened(features)
     return gram_matrix(flat) / flat.shape[1]
 
 
