@@ -7,8 +7,7 @@ these modules walks through its map once more.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
+
+from explorer.core.following import Follower
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -196,10 +195,10 @@ class Fusing:
 
 def chains_of(network: nn.Module, run: Callable[[], object]) -> Iterator[Chain]:
     """What can run as one: seen in ``run``, for no trace gets through every network's code."""
-    follower = _Follower(network)
+    follower = Follower(network, (nn.Conv2d, nn.ZeroPad2d, nn.BatchNorm2d))
     with follower:
         run()
-    after = dict(follower.edges())
+    after, names = dict(follower.edges()), follower.names
     before = {second: first for first, second in after.items()}
     modules = dict(network.named_modules())
 
@@ -220,95 +219,9 @@ def chains_of(network: nn.Module, run: Callable[[], object]) -> Iterator[Chain]:
         chain = [name] if pad is None else [first, name]
         norm: Any = joined(chain, _is_norm)
         act = joined(chain, lambda module: type(module) in _ACTIVATIONS)
-        if len(chain) > 1 or (_PACKS and name in follower.names):
-            inner = frozenset(n for each in chain[:-1] for n in follower.names[each])
+        if len(chain) > 1 or (_PACKS and name in names):
+            inner = frozenset(n for each in chain[:-1] for n in names[each])
             yield Chain(inner, pad, conv, norm, act)
-
-
-@dataclasses.dataclass(slots=True)
-class _Made:
-    """One output of a module: who returned it, which modules and how many functions took it."""
-
-    name: str
-    names: set[str]
-    fed: list[str] = dataclasses.field(default_factory=list)
-    uses: int = 0
-
-
-class _Follower(TorchFunctionMode):
-    """Follows outputs of convolutions, their paddings and norms through all that takes them."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self._network = network
-        self._made: dict[str, list[_Made]] = {}
-        self._calls: Counter[str] = Counter()
-        self._handles: list[RemovableHandle] = []
-
-    @property
-    def names(self) -> dict[str, set[str]]:
-        """Of each module all those that return the very same output."""
-        return {name: set().union(*(m.names for m in made)) for name, made in self._made.items()}
-
-    def edges(self) -> Iterator[tuple[str, str]]:
-        """(module, the one that its outputs go into, and which gets nothing else)."""
-        for name, made in self._made.items():
-            fed = {m.fed[0] if len(m.fed) == m.uses == 1 else "" for m in made}
-            after = fed.pop()
-            if after and not fed and self._calls[after] == len(made):
-                yield name, after
-
-    def __enter__(self) -> _Follower:
-        for name, module in self._network.named_modules():
-            if "forward" not in vars(module):
-                before, after = partial(self._before, name), partial(self._after, name)
-                self._handles.append(module.register_forward_pre_hook(before))
-                self._handles.append(module.register_forward_hook(after))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Count a use of each tensor that is followed."""
-        if func not in _HARMLESS:
-            for value in (*args, *(kwargs or {}).values()):
-                for each in value if isinstance(value, (list, tuple)) else (value,):
-                    if (made := _tag(each)) is not None:
-                        made.uses += 1
-        return func(*args, **(kwargs or {}))
-
-    def _before(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self._calls[name] += 1
-        made = _tag(args[0]) if len(args) == 1 else None
-        if made is not None and not module._modules:
-            made.fed.append(name)
-
-    def _after(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
-        if not isinstance(output, Tensor):
-            return
-        if isinstance(module, _FOLLOWED):
-            made = _Made(name, {name})
-            self._made.setdefault(name, []).append(made)
-            output.layerscope_made = made  # type: ignore[attr-defined]
-        elif type(module) in _ACTIVATIONS:
-            output.layerscope_made = None  # type: ignore[attr-defined]
-        elif (known := _tag(output)) is not None:
-            known.names.add(name)
-
-
-def _tag(value: Any) -> _Made | None:
-    return getattr(value, "layerscope_made", None) if isinstance(value, Tensor) else None
-
-
-_FOLLOWED = (nn.Conv2d, nn.ZeroPad2d, nn.BatchNorm2d)
-_TOLD = ("shape", "device", "dtype", "ndim", "requires_grad")  # without a look at the values
-_HARMLESS = {Tensor.size, Tensor.dim, *(getattr(Tensor, name).__get__ for name in _TOLD)}
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:

@@ -24,6 +24,19 @@ from explorer.views import Edit, Frame, View
 FUSING = [row.name for row in table().values() if load(row).fuses]
 
 
+class Telling(nn.Module):
+    """Returns what is between its modules beside its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 1)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        y = self.conv(x)
+        return self.act(y), {"before": y}
+
+
 class Branches(nn.Module):
     """Every way in which an output between two modules may be wanted elsewhere."""
 
@@ -41,6 +54,7 @@ class Branches(nn.Module):
         self.beside = nn.BatchNorm2d(8)
         self.kept = nn.Conv2d(8, 8, 1, bias=False)
         self.kept_act = nn.SiLU()
+        self.told = Telling()
         self.shared = nn.Conv2d(8, 8, 1)
         self.shared_act = nn.Hardswish()
 
@@ -50,7 +64,7 @@ class Branches(nn.Module):
         y = self.twice(x)
         x = self.beside(y) + y  # y is wanted twice
         z = self.kept(x)
-        x = self.kept_act(z)
+        x = self.told(self.kept_act(z))[0]
         for _ in range(2):
             x = self.shared_act(self.shared(x))
         return x, z.mean()  # z is wanted outside
