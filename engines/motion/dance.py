@@ -48,6 +48,7 @@ from engines.nn.motion.dance_learning import HELD, Material, learnt, pixels
 from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.dance_training import RATE, signed
 from engines.nn.motion.dancers import FRAMES
+from engines.nn.motion.limb_lengths import proportioned
 from engines.nn.motion.own_people import shaken
 from engines.nn.motion.pose_normalisation import (
     Floor,
@@ -99,6 +100,9 @@ class DanceParams:
         help="joints dragged in the first figure, as from, to, from, to; each keeps its way to go",
     )  # fmt: skip
     normalise: bool = knob(True, help="bring the poses to the target's size and floor")
+    limbs: bool = knob(
+        False, help="normalise further than the paper: give the limbs the target's proportions too"
+    )  # fmt: skip
     size: float = knob(1.0, low=0.5, high=2.0, step=0.01, help="factor about the toes, by hand")
     lift: float = knob(0.0, low=-20, high=20, step=0.5, unit="px", help="rows upwards, by hand")
     feedback: bool = knob(True, help="show the generator the frame that it made before")
@@ -213,7 +217,11 @@ class Dance(Engine[DanceParams]):
         poses = shaken(driven.source.poses, params.jitter, self.host.seed)
         width = driven.source.frames.shape[2]
         floor = floor_of(poses, width)
-        made = normalise(poses, floor, goal if params.normalise else floor)
+        if params.normalise and params.limbs:
+            own = proportioned(poses, training_clip().poses)
+            made = normalise(own, floor_of(own, width), goal)
+        else:
+            made = normalise(poses, floor, goal if params.normalise else floor)
         clean = median_window(made.poses, int(params.window))
         toes = np.max(np.where(clean[:, 15:, 2] > 0, clean[:, 15:, 1], 0), axis=1)[:, None]
         middle = goal.width / 2

@@ -30,6 +30,10 @@ class JumperParams(DanceParams):
     normalise: bool = knob(
         True, when="inputs", help="bring a source's poses to the target's size and floor"
     )
+    limbs: bool = knob(
+        False, when="inputs",
+        help="normalise further than the paper: give the limbs the target's proportions too",
+    )  # fmt: skip
     weights: str = knob(
         JUMPER, choices=(JUMPER, "random", OWN), effect="build",
         help=f"{JUMPER}: the man of the sample; random: nothing learnt yet; {OWN}: a file that was "

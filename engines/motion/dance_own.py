@@ -34,6 +34,7 @@ from engines.nn.motion.dance_faces import Faces, face_side, faces_of
 from engines.nn.motion.dance_learning import Material
 from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.footage import People, by_movenet, by_posenet, footage
+from engines.nn.motion.limb_lengths import proportioned
 from engines.nn.motion.movenet import MoveNet
 from engines.nn.motion.own_people import (
     Cast,
@@ -119,6 +120,8 @@ def transferred(maker: Maker, inputs: Inputs, params: Any) -> Run:
     normalised = params.normalise and piece.truth is None
     noisy = shaken(piece.source.poses, params.jitter, maker.host.seed)
     driving = replace(piece.source, poses=median_window(noisy, int(params.window)))
+    if normalised and params.limbs:
+        driving = replace(driving, poses=proportioned(driving.poses, piece.target.poses))
     way = brought(driving, piece.target, normalised=normalised)
     poses = by_hand(way.made.poses, way.anchors, params.size, params.lift)
     last = min(params.first + params.frames, len(poses))

@@ -127,7 +127,7 @@ def test_every_knob_of_a_run_acts(session: Session) -> None:
     for name, value in {
         "motion": "own skeleton", "first": 9, "size": 1.2, "lift": 3.0, "jitter": 1.0,
         "moved": ((1.0, 1.0), (30.0, 30.0)), "window": "7", "thick": 2.0,
-        "drop": "left shoulder to left elbow",
+        "drop": "left shoulder to left elbow", "limbs": True,
     }.items():  # fmt: skip
         other = shown(session, **{name: value})
         now = [a.image for a in other if a.name == "frames/3 drives"]

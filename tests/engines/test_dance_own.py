@@ -145,6 +145,11 @@ def test_knobs_of_ones_own_clips_act(session: Session, clips: dict[str, Path]) -
                       "frames/3 drives")  # fmt: skip
         same = [np.array_equal(a.image, b.image) for a, b in zip(figure, other, strict=True)]
         assert not all(same), name
+    both = given(clips, target="target", source="source")
+    own, others = (
+        named(shown(session, both, limbs=on), "frames/3 drives")[0].image for on in (False, True)
+    )
+    assert not np.array_equal(own, others), "limbs"
     cut = shown(session, given(clips, target="target"), most=31)
     assert "target: the first 31 of 36 frames are read" in named(cut, "light/clips")[0].text
 

@@ -62,6 +62,7 @@ def test_normalisation_recovers_most_and_all_baselines_are_beaten(dancer: Dancer
     assert found["raw"] < found["normalised"] < found["own skeleton"]
     gap = found["own skeleton"] - found["raw"]
     assert found["normalised"] - found["raw"] > 0.6 * gap
+    assert found["normalised with limbs"] - found["raw"] > 0.9 * gap
     for name in ("mean frame", "last frame", "nearest pose"):
         assert found["normalised"] > found[name] + 2, name
     # No painter gets more out of these joints than the rule that the truth was painted by.

@@ -15,6 +15,7 @@ from engines.nn.motion.dance_faces import face_side, faces_of
 from engines.nn.motion.dance_learning import boxes_of, faced, made, scores
 from engines.nn.motion.dance_network import Dancer
 from engines.nn.motion.dancers import FRAMES, SOURCE, TARGET, motion, painted
+from engines.nn.motion.limb_lengths import proportioned
 from engines.nn.motion.pose_normalisation import floor_of, normalise
 from engines.nn.motion.stick_figures import THIRTEEN, draw_all
 
@@ -24,11 +25,18 @@ Pair = tuple[float, float]  # PSNR in dB and SSIM
 
 
 def driving_poses() -> dict[str, Floats]:
-    """The other dancer's motion (T, 17, 3) as it is, normalised, and in the target's own joints."""
+    """The other dancer's motion (T, 17, 3) as it is, normalised as in the paper, with the target's
+    proportions before that, and in the target's own joints."""
     driven, training = drive("other dancer"), training_clip()
     source, width = driven.source.poses, training.frames.shape[2]
-    raised = normalise(source, floor_of(source, width), floor_of(training.poses, width))
-    return {"raw": source, "normalised": raised.poses, "own skeleton": driven.truth.poses}
+    goal = floor_of(training.poses, width)
+    own = proportioned(source, training.poses)
+    return {
+        "raw": source,
+        "normalised": normalise(source, floor_of(source, width), goal).poses,
+        "normalised with limbs": normalise(own, floor_of(own, width), goal).poses,
+        "own skeleton": driven.truth.poses,
+    }
 
 
 def quality(network: Dancer, frames: int = FRAMES) -> dict[str, Pair]:
@@ -44,7 +52,7 @@ def quality(network: Dancer, frames: int = FRAMES) -> dict[str, Pair]:
     film = film_of(network, held.poses[:frames])[1]
     found["held-out motion"] = scores(film, held.frames[:frames])
     danced = motion(SOURCE)
-    for name in ("raw", "normalised"):
+    for name in ("raw", "normalised", "normalised with limbs"):
         by_rule = painted(TARGET, driving_poses()[name][:, THIRTEEN], danced)[:frames]
         found[f"{name}, painted without error"] = scores(by_rule, truth)
     cheap = baselines(training.frames, training.poses, poses["normalised"])
