@@ -70,9 +70,13 @@ def test_a_clicked_box_is_traced_on_a_picture_and_while_a_clip_plays(
     )
     frame = window.presenter.frame.frame
     qtbot.waitUntil(lambda: window.presenter.frame.frame > frame + 2, timeout=LONG)
-    # The docks are drawn in several turns: both have to show one frame.
+    # The docks are drawn in several turns: both have to show one frame, made since the click.
     qtbot.waitUntil(
-        lambda: shown(window, "origin", "box").frame == shown(window, "detections", "boxes").frame,
+        lambda: (
+            frame + 2
+            < shown(window, "origin", "box").frame
+            == shown(window, "detections", "boxes").frame
+        ),
         timeout=LONG,
     )
     traced = shown(window, "origin", "box").boxes[1]
