@@ -133,7 +133,7 @@ class Engine(Generic[P]):
         layout: how maps lie in memory on a CPU. NHWC makes depthwise convolution and pooling 1.1 to
             2.6 times as fast; ``view`` of a map may then fail where ``reshape`` does not.
         fuses: on a clip, convolutions may run as one with the padding, norm and activation around
-            them where nobody looks in between, equal to a few millionths. To be set where that is
+            them where nobody looks in between, equal to 2e-5 of the range. To be set where that is
             quicker, ``run`` takes no gradients and puts no module in the place of another.
     """
 

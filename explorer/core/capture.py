@@ -110,7 +110,7 @@ class Capture:
         if modules == self.modules:
             return False
         self.modules = modules
-        self.fusing = Fusing(self.network)
+        self.fusing.forget()
         leaves = [(name, m) for name, m in modules if not _has_children(m)]
         self._leaves = {name for name, _ in leaves}
         stops = [m for i, (_, m) in enumerate(leaves) if i == 0 or not isinstance(m, _QUICK)]

@@ -51,7 +51,7 @@ class Driver:
         lacking: an instrument needs what has not been captured.
         replayed: blocks above the edits whose output is taken from an earlier run.
         baseline: the artefacts of this run without the edits.
-        hurries: what nobody looks into may run as one.
+        fuses: in this run, what nobody looks into may run as one.
     """
 
     def __init__(self, session: Session) -> None:
@@ -60,7 +60,7 @@ class Driver:
         self.lacking = False
         self.replayed: tuple[str, ...] = ()
         self.baseline = Baseline()
-        self.hurries = False
+        self.fuses = False
         self.swept = 0.0
         self.turn = Turn(session.device, session.seed)
         self.continued: Tensor | None = None
@@ -168,7 +168,7 @@ class Driver:
                     capture.install((), session.edits, forget=False)
                 else:
                     points = session.instruments.points
-                    fuse = self.hurries and not session.instruments.reading()
+                    fuse = self.fuses and not session.instruments.reading()
                     capture.install(session.views, session.edits, points, fuse=fuse)
                     if session.instruments:
                         session.instruments.attach(self._scene())

@@ -171,6 +171,11 @@ class Fusing:
         self._network = network
         self._in: list[dict[str, Any]] = []
 
+    def forget(self) -> None:
+        """The network has other modules than before."""
+        self.end()
+        self.chains = None
+
     def learn(self, run: Callable[[], object]) -> None:
         """Find the chains by watching ``run``, in which the network runs as it is."""
         self.end()
@@ -251,7 +256,7 @@ def _padding(weight: Tensor, sides: tuple[int, int, int, int]) -> tuple[Tensor, 
 
 
 def _halves(module: nn.Module) -> bool:
-    if type(module) is not nn.MaxPool2d or module.return_indices:
+    if type(module) is not nn.MaxPool2d or module.return_indices or "forward" in vars(module):
         return False
     shape = tuple(map(_each, (module.kernel_size, module.padding)))
     steps = tuple(map(_each, (module.stride, module.dilation)))

@@ -69,7 +69,7 @@ class Passes:
             return self._edited(inputs, past, steps, ended, key)
         if not still:
             self._below.forget()  # the frames of a clip do not come back
-        session.driver.hurries = not still and self._learnt(inputs, past)
+        session.driver.fuses = not still and self._learnt(inputs, past)
         return self._unedited(inputs, past, steps, ended, key if still else None)
 
     def _learnt(self, inputs: Inputs, past: Past) -> bool:

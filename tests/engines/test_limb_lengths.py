@@ -69,6 +69,12 @@ def test_joints_that_are_never_seen_leave_the_others_their_lengths() -> None:
     assert np.array_equal(made[..., 2], source[..., 2])
 
 
+def test_clips_without_a_limb_in_common_change_nothing() -> None:
+    source, target = clip(LENDER), clip(TARGET)
+    source[:, 11:], target[:, :11] = 0, 0
+    assert np.array_equal(proportioned(source, target), source)
+
+
 def test_every_joint_hangs_on_one_before_it() -> None:
     known: set[int] = set()
     for joints_, parents in OUTWARDS:

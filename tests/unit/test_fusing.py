@@ -286,7 +286,7 @@ def test_a_clip_runs_as_one_from_its_second_frame_and_a_still_never() -> None:
 
 
 @pytest.mark.parametrize("name", FUSING)
-def test_engines_that_fuse_say_the_same_to_a_hundred_thousandth(
+def test_engines_that_fuse_say_the_same_to_a_ten_thousandth(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session(table()[name])

@@ -35,15 +35,17 @@ def proportioned(poses: npt.ArrayLike, target: npt.ArrayLike, least: float = 0.0
     seen = whole[..., 2] > least
     old = np.where(seen[..., None], whole[..., :2], np.nan)
     factors = _lengths(seventeen(target), least) / _lengths(whole, least)
+    if np.isnan(factors).all():  # no limb is seen in both
+        return whole.copy()
     factors = np.nan_to_num(factors / np.nanmedian(factors), nan=1.0)
     new = np.full_like(old, np.nan)
     neck, hip = (_middle(old, pair) for pair in TORSO)
     roots = {HIPS: hip, SHOULDERS: np.where(np.isnan(hip), neck, hip + factors[0] * (neck - hip))}
     for factor, (joints, parents) in zip(factors[1:], OUTWARDS, strict=True):
         for joint, parent in zip(joints, parents, strict=True):
-            own = joints == parents or joint == 0  # hangs on the middle
-            before = _middle(old, parents) if own else old[:, parent]
-            after = roots[parents] if own else new[:, parent]
+            middle = _on_middle(joints, parents)
+            before = _middle(old, parents) if middle else old[:, parent]
+            after = roots[parents] if middle else new[:, parent]
             moved = after + factor * (old[:, joint] - before)
             new[:, joint] = np.where(np.isnan(moved), old[:, joint], moved)
     out = whole.copy()
@@ -61,10 +63,14 @@ def _lengths(poses: Floats, least: float) -> Floats:
     limbs = [neck - hip]
     for joints, parents in OUTWARDS:
         ends = points[:, list(joints)]
-        middle = joints in (parents, (0, 0))
+        middle = _on_middle(joints, parents)
         starts = _middle(points, parents)[:, None] if middle else points[:, list(parents)]
         limbs.append((ends - starts).reshape(-1, 2))
     return np.array([_median(np.hypot(*limb.T)) for limb in limbs])
+
+
+def _on_middle(joints: tuple[int, int], parents: tuple[int, int]) -> bool:
+    return joints in (parents, (0, 0))
 
 
 def _median(lengths: Floats) -> float:
