@@ -65,6 +65,7 @@ class Passes:
         session = self._session
         params, optimises = session.params, session.engine.optimises
         key = None if optimises else _key(inputs, past.frame, params, past.plain_before)
+        session.driver.fuses = False  # what is replayed stands where fused modules would
         if any(edit.on for edit in session.edits):
             return self._edited(inputs, past, steps, ended, key)
         if not still:

@@ -17,6 +17,7 @@ from explorer.core.media import open_clip
 from explorer.core.paths import assets
 from explorer.core.registry import load, table
 from explorer.core.session import Session
+from explorer.editing import Mask
 from explorer.inputs import ImageInput
 from explorer.kinds import Artefact
 from explorer.views import Edit, Frame, View
@@ -282,6 +283,39 @@ def test_a_clip_runs_as_one_from_its_second_frame_and_a_still_never() -> None:
     pixels = open_clip(assets() / "bunny.mp4")[0]
     list(session.run({"image": ImageInput(pixels)}))
     assert as_one == [False]
+    session.close()
+
+
+def test_an_edit_taken_back_in_the_middle_of_a_run_leaves_the_network_whole() -> None:
+    session = Session(table()["classify"])
+    session.open()
+    session.statistics_every = 0.0
+    clip = open_clip(assets() / "bunny.mp4")
+    plain = [made.artefacts for i in range(4) for made in session.at({"image": clip}, i)][-1]
+    run = session.engine.run
+
+    def taking_back(*args: Any) -> Any:
+        running = run(*args)
+        value = yield next(running)
+        if session.edits and session.replayed:  # not in the unseen run without them
+            session.edits = ()
+        while True:
+            try:
+                value = yield running.send(value)
+            except StopIteration as stop:
+                return stop.value
+
+    session.engine.run = taking_back  # type: ignore[method-assign]
+    session.edits = (Edit("_blocks.12", mask=Mask.of(np.ones((1, 1), bool))),)
+    list(session.at({"image": clip}, 3))
+    assert session.replayed
+    assert not session.edits
+    del session.engine.run  # type: ignore[method-assign]
+    assert not [name for name, m in session.network.named_modules() if "forward" in vars(m)]
+    again = [made.artefacts for made in session.at({"image": clip}, 3)][-1]
+    for one, other in zip(again, plain, strict=True):
+        close(one, other)
+    clip.close()
     session.close()
 
 
