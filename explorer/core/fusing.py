@@ -7,7 +7,7 @@ these modules walks through its map once more.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from explorer.core.following import Follower
 
 Forward = Callable[[Tensor], Tensor]
+Swap = tuple[dict[str, Any], Forward]  # attributes of a module, and what goes among them
+Slot = tuple[dict[str, Any], str]  # where a weight stands, and its name there
 
 # What each does to a tensor of our own, in place; and what oneDNN calls it, with its numbers.
 _ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Any, Tensor], Tensor], str]] = {
@@ -43,21 +45,18 @@ class Chain:
     conv: nn.Conv2d
     norm: nn.BatchNorm2d | None
     act: nn.Module | None
-    _stamp: tuple[int, ...] = ()
-    _swaps: tuple[tuple[dict[str, Any], Forward], ...] = ()
 
-    def swaps(self) -> tuple[tuple[dict[str, Any], Forward], ...]:
-        """The attributes of each module and the ``forward`` that goes among them, for the weights
-        as they are now."""
-        tensors = [self.conv.weight, self.conv.bias]
-        if (norm := self.norm) is not None:
-            tensors += [norm.weight, norm.bias, norm.running_mean, norm.running_var]
-        stamp = tuple(n for t in tensors if t is not None for n in (t.data_ptr(), t._version))
-        if stamp != self._stamp:
-            members = (self.pad, self.norm, self.act)
-            rest = [(vars(m), _same) for m in members if m is not None]
-            self._stamp, self._swaps = stamp, ((vars(self.conv), self._whole()), *rest)
-        return self._swaps
+    def slots(self) -> Iterator[Slot]:
+        """The weights that `swaps` depends on."""
+        yield from ((self.conv._parameters, name) for name in ("weight", "bias"))
+        if self.norm is not None:
+            yield from ((self.norm._parameters, name) for name in ("weight", "bias"))
+            yield from ((self.norm._buffers, name) for name in ("running_mean", "running_var"))
+
+    def swaps(self) -> Iterator[Swap]:
+        """A ``forward`` for each module, for the weights as they are now."""
+        yield vars(self.conv), self._whole()
+        yield from ((vars(m), _same) for m in (self.pad, self.norm, self.act) if m is not None)
 
     def _whole(self) -> Forward:
         conv, act = self.conv, self.act
@@ -129,9 +128,13 @@ class Halving:
     pool: nn.MaxPool2d
     inner: frozenset[str] = frozenset()
 
-    def swaps(self) -> tuple[tuple[dict[str, Any], Forward], ...]:
+    def slots(self) -> Iterator[Slot]:
+        """None: a maximum has no weights."""
+        yield from ()
+
+    def swaps(self) -> Iterator[Swap]:
         """As those of a chain."""
-        return ((vars(self.pool), self._forward),)
+        yield vars(self.pool), self._forward
 
     def _forward(self, x: Tensor) -> Tensor:
         pool = self.pool
@@ -169,31 +172,46 @@ class Fusing:
     def __init__(self, network: nn.Module) -> None:
         self.chains: tuple[Chain | Halving, ...] | None = None  # none known yet
         self._network = network
-        self._in: list[dict[str, Any]] = []
+        self._slots: tuple[Slot, ...] = ()
+        self._stamp: list[int] | None = None  # of the weights that these are made of:
+        self._made: list[tuple[frozenset[str], tuple[Swap, ...]]] = []
+        self._watched: frozenset[str] | None = None
+        self._unwatched: list[Swap] = []  # those of what nobody watches inside
+        self._in: list[Swap] = []
 
     def forget(self) -> None:
         """The network has other modules than before."""
         self.end()
-        self.chains = None
+        self.chains, self._slots, self._stamp = None, (), None
 
     def learn(self, run: Callable[[], object]) -> None:
         """Find the chains by watching ``run``, in which the network runs as it is."""
-        self.end()
+        self.forget()
         pools = [Halving(m) for m in self._network.modules() if _halves(m)]  # type: ignore[arg-type]
         self.chains = (*chains_of(self._network, run), *pools)
+        self._slots = tuple(slot for chain in self.chains for slot in chain.slots())
 
-    def begin(self, watched: Collection[str]) -> None:
+    def begin(self, watched: Iterable[str]) -> None:
         """From now on run as one what has nobody watching inside."""
         self.end()
-        for chain in self.chains or ():
-            if chain.inner.isdisjoint(watched):
-                for attributes, forward in chain.swaps():
-                    attributes["forward"] = forward
-                    self._in.append(attributes)
+        names = frozenset(watched)
+        # Every frame comes by here, and each of its weights is looked at: nothing slower will do.
+        weights = [t for where, name in self._slots if (t := where[name]) is not None]
+        stamp = [*[t.data_ptr() for t in weights], *[t._version for t in weights]]
+        if stamp != self._stamp:
+            self._stamp, self._watched = stamp, None
+            self._made = [(chain.inner, tuple(chain.swaps())) for chain in self.chains or ()]
+        if names != self._watched:
+            self._watched = names
+            free = (swaps for inner, swaps in self._made if inner.isdisjoint(names))
+            self._unwatched = [swap for swaps in free for swap in swaps]
+        self._in = self._unwatched
+        for attributes, forward in self._in:
+            attributes["forward"] = forward
 
     def end(self) -> None:
         """Every module runs by itself again."""
-        for attributes in self._in:
+        for attributes, _ in self._in:
             attributes.pop("forward", None)
         self._in = []
 
