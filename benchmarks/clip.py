@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.line import Effort, Line
-from benchmarks.stage import SETTLED, Stage, stage
+from benchmarks.stage import Stage, stage
 from benchmarks.timing import median
 from engines.classify.efficientnet import PREPROCESS
 from explorer.api import prepare
@@ -71,25 +71,9 @@ def settle_record(live: Stage, path: Any, effort: Effort) -> None:
 def live_rate(live: Stage, path: Any, frames: int) -> float:
     """Play from the start; the rate between the first painted frame and the last."""
     clip = open_clip(path)
-    times = list(painted(live, clip, frames))
-    live.runner.cancel()
-    live.settle(SETTLED)
+    shown, seconds = live.play(clip, frames)
     clip.close()
-    shown, seconds = len(times) - 1, times[-1] - times[0]
     return shown / seconds
-
-
-def painted(live: Stage, clip: Any, frames: int) -> Iterator[float]:
-    """When each frame was on the screen, until frame ``frames``."""
-    seen: list[int] = []
-    live.painted.connect(lambda frame: seen.append(frame.frame))
-    come = live.waiting(live.painted)
-    live.runner.run_inputs({"image": clip}, playing=True)
-    while not seen or seen[-1] < frames:
-        come()
-        yield time.perf_counter()
-        come = live.waiting(live.painted)
-    live.painted.disconnect()
 
 
 @contextlib.contextmanager

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.clip import painted
 from benchmarks.line import Effort, Line
 from benchmarks.networks import PREPROCESS, Noise, row
 from benchmarks.peers import layer_peers
-from benchmarks.stage import SETTLED, Stage, stage
+from benchmarks.stage import Stage, stage
 from benchmarks.timing import Pairs, clock_name, median, paired
 from explorer.api import prepare
 
@@ -74,10 +73,8 @@ def against_playing(
         y = forward(network, clip, i, device)
     y.sum().item()  # a device that runs behind has to be waited for
     bare = (time.perf_counter() - begun) / frames
-    times = list(painted(live, clip, frames))
-    live.runner.cancel()
-    live.settle(SETTLED)
-    return bare, (times[-1] - times[0]) / (len(times) - 1)
+    shown, seconds = live.play(clip, frames)
+    return bare, seconds / shown
 
 
 @torch.no_grad()

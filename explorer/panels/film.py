@@ -36,9 +36,12 @@ class FilmBar(QWidget):
         row.addWidget(self.label)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.slider.valueChanged.connect(self._on_value)
+        self._said = (-1, -1)
 
     def show_decided(self, seen: int, count: int) -> None:
         """Stand at ``seen`` of ``count``; the hand that drags the slider is not pulled away."""
+        if (seen, count) == self._said:  # as with most frames of a clip
+            return
         if not self.slider.isSliderDown():
             self.slider.blockSignals(True)
             self.slider.setRange(min(1, count), count)
@@ -61,3 +64,4 @@ class FilmBar(QWidget):
         widest = QFontMetrics(font("caption")).horizontalAdvance(f"{most} of {most}")
         self.label.set_room(widest + 2)
         self.label.set_text(f"{self.slider.value()} of {most}")
+        self._said = (self.slider.value(), most)

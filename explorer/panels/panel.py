@@ -104,11 +104,8 @@ class Panel(QWidget):
 
     def warning(self, artefact: Artefact) -> str:
         """What is wrong with the numbers: how many are not finite."""
-        bad = sum(
-            int(np.size(a) - np.isfinite(a).sum())
-            for a in artefact.arrays().values()
-            if a.dtype.kind == "f"
-        )
+        numbers = [a for a in artefact.arrays().values() if a.dtype.kind == "f"]
+        bad = sum(a.size - np.count_nonzero(np.isfinite(a)) for a in numbers)
         return f"{bad} not finite" if bad else ""
 
     def reset_zoom(self) -> None:
@@ -122,7 +119,9 @@ class Panel(QWidget):
     def show_artefact(self, artefact: Artefact) -> None:
         """Show ``artefact`` in place of the one before."""
         self.artefact = artefact
-        self.setAccessibleName(f"{type(artefact).__name__} {artefact.name}")
+        name = f"{type(artefact).__name__} {artefact.name}"
+        if name != self.accessibleName():
+            self.setAccessibleName(name)
         if self._body is not None and not self._body.accessibleName():
             self._body.setAccessibleName(self.accessibleName())
         self.draw(artefact)

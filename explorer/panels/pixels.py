@@ -31,24 +31,24 @@ class Canvas:
     """
 
     def __init__(self) -> None:
-        self._narrow: Any = None
-        self._wide: Any = None
+        self._words: Words = np.empty((0, 0), np.uint32)
 
     def of_indices(self, picture: npt.NDArray[np.uint8], words: Words) -> QImage:
         """A picture of indices (H, W) through a table of 256 colours; good until the next one."""
-        if not (words >> 24 == 255).all():
-            return _image(words[picture], QImage.Format.Format_ARGB32_Premultiplied)
-        colours = np.ascontiguousarray(words.view(np.uint8).reshape(256, 1, 4)[..., :3])
-        self._narrow = cv2.applyColorMap(np.ascontiguousarray(picture), colours, self._narrow)
-        return self._opaque(self._narrow, cv2.COLOR_BGR2BGRA)
+        if self._words.shape != picture.shape:
+            self._words = np.empty(picture.shape, np.uint32)
+        # An index of a byte is always one of the 256: "wrap" spares the look at each of them.
+        np.take(words, picture, out=self._words, mode="wrap")
+        opaque = bool((words >> 24 == 255).all())
+        form = QImage.Format.Format_RGB32 if opaque else QImage.Format.Format_ARGB32_Premultiplied
+        return _image(self._words, form)
 
     def of_photo(self, picture: npt.NDArray[np.uint8]) -> QImage:
         """A picture (H, W, 3) sRGB; good until the next one."""
-        return self._opaque(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGRA)
-
-    def _opaque(self, picture: Any, code: int) -> QImage:
-        self._wide = cv2.cvtColor(picture, code, self._wide)
-        return _image(self._wide.view(np.uint32)[..., 0], QImage.Format.Format_RGB32)
+        known = self._words.view(np.uint8).reshape(*self._words.shape, 4)
+        wide = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGRA, known)
+        self._words = np.asarray(wide).view(np.uint32)[..., 0]
+        return _image(self._words, QImage.Format.Format_RGB32)
 
 
 def _image(pixels: Words, form: QImage.Format) -> QImage:
