@@ -15,6 +15,7 @@ from explorer.app.reports import Failure
 from explorer.app.runner import Runner
 from explorer.app.start import application
 from explorer.core.registry import Row
+from explorer.kinds import Image
 from explorer.panels.group import GroupPanel
 from explorer.panels.maps import MapsPanel
 from explorer.views import Frame, View
@@ -178,6 +179,9 @@ class Stage(QObject):
         if frame is None:
             return
         for artefact in frame.artefacts:
+            if artefact.group == "input" and isinstance(artefact, Image):  # below boxes, as ever
+                for panel in self.groups.values():
+                    panel.set_background(artefact.image, artefact.affine)
             if artefact.group in self.groups:
                 self.groups[artefact.group].add(artefact)
         for rendered in frame.rendered:

@@ -247,13 +247,22 @@ def prepare(
         x = F.pad(x, (0, right, 0, down), value=255.0 * how.fill)
     if how.order == "BGR":
         x = x.flip(1)
-    mean = torch.tensor(how.mean, device=x.device).view(1, 3, 1, 1)
-    std = torch.tensor(how.std, device=x.device).view(1, 3, 1, 1)
-    x = x.mul_(how.scale / 255.0).sub_(mean).div_(std)  # of our own memory since `float`
+    x = _normalised(x, how)  # of our own memory since `float`
     sx, sy = width / new_w, height / new_h
     affine = Affine(sx, sy, -left * sx, -top * sy)
     place(x, affine).layerscope_prepared = (image, how)  # type: ignore[attr-defined]
     return x, affine
+
+
+def _normalised(x: Tensor, how: Preprocess) -> Tensor:
+    """``x`` (1, 3, h, w) of 0 to 255 scaled, less the mean, over the deviation; in place."""
+    if how.scale != 255.0:
+        x.mul_(how.scale / 255.0)
+    if any(how.mean):
+        x.sub_(torch.tensor(how.mean, device=x.device).view(1, 3, 1, 1))
+    if any(std != 1.0 for std in how.std):
+        x.div_(torch.tensor(how.std, device=x.device).view(1, 3, 1, 1))
+    return x
 
 
 def unprepare(x: Tensor, how: Preprocess) -> Pixels:

@@ -59,6 +59,7 @@ def application(theme: str = "dark") -> QApplication:
     from explorer.panels.theme import THEMES, font, style_sheet
 
     keep_freed_memory()  # before Qt has threads of its own
+    os.environ.setdefault("QT_NO_GUI_THREADPOOL", "1")  # painting in one: the others compute
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])

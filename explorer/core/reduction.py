@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -179,8 +180,8 @@ def _percentiles(values: Tensor, *shares: float) -> list[float]:
 
     Without a whole sort, which `torch.quantile` makes: that took longer than drawing the maps.
     """
-    ranks = (1 + round(share * (len(values) - 1)) for share in shares)
-    found: list[float] = torch.stack([values.kthvalue(rank).values for rank in ranks]).tolist()
+    ranks = [round(share * (len(values) - 1)) for share in shares]
+    found: list[float] = np.partition(values.cpu().numpy(), ranks)[ranks].tolist()
     return found
 
 

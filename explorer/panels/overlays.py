@@ -14,6 +14,7 @@ from explorer.panels.theme import DARK, Theme, font
 
 EVERYWHERE = QRectF(-1e6, -1e6, 2e6, 2e6)  # overlays are cheap: no need to compute a tight bound
 CROWD = 20  # boxes that stay; from here on their lines are thin
+EDGE = QColor("black")  # around coloured lines; opaque, for Qt blends tall spans in other threads
 WIDEST = 6  # screen px, of a line whose width tells something
 LABEL_PLACES = 3  # tried for the name of a box, one below the other
 Corner = tuple[float, float, float, float]
@@ -181,7 +182,7 @@ class BoxesOverlay(Overlay):
             painter.drawRect(rect)
             return
         width = mark.width or (1.0 if mark.dashed or thin else 2.0)
-        painter.setPen(QPen(QColor(0, 0, 0, 160), 1 if mark.dashed else 2 + width))
+        painter.setPen(QPen(EDGE, 1 if mark.dashed else 2 + width))
         painter.drawRect(rect)
         style = Qt.PenStyle.DashLine if mark.dashed else Qt.PenStyle.SolidLine
         painter.setPen(QPen(mark.colour, width, style))
@@ -233,7 +234,7 @@ class PointsOverlay(Overlay):
         for p, (points, number) in enumerate(zip(self.people, self.numbers, strict=True)):
             own = class_colour(number)
             spots = [to_screen.map(QPointF(x, y)) for x, y, _ in points]
-            for ink, width in ((QColor(0, 0, 0, 170), 5), (own, 3)):
+            for ink, width in ((EDGE, 5), (own, 3)):
                 painter.setPen(round_pen(ink, width))
                 for a, b in self.pairs:
                     if points[a][2] and points[b][2]:

@@ -108,11 +108,8 @@ class PictureView(pg.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no ty
 
     def set_home(self, rect: QRectF, scale: float | None = None) -> None:
         """What `reset_zoom` shows: ``rect``, fitted, or at ``scale`` screen pixels a unit."""
-        changed = (rect, scale) != (self._home, self._scale)
-        self._home, self._scale = rect, scale
-        if changed:
-            self.zoomed = False
-        if not self.zoomed:
+        if (rect, scale) != (self._home, self._scale):
+            self._home, self._scale = rect, scale
             self.reset_zoom()
 
     def reset_zoom(self) -> None:

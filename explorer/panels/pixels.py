@@ -5,8 +5,6 @@ Any other format Qt converts at each painting, in threads of its own, at the net
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtGui import QImage
