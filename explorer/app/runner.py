@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QThread, Signal
 
+from explorer.app.bell import Bell
 from explorer.app.laying import Laying
 from explorer.app.mailbox import Mailbox
 from explorer.app.reports import Failure, ReadValue, failure_of, opened_of
@@ -87,6 +88,7 @@ class Runner(QThread):
         self._fetching = threading.Event()
         self._session: Session | None = None
         self._mailbox = Mailbox()
+        self._bell = Bell(self.ready.emit)
         self._views: tuple[View, ...] = ()
         self._edits: tuple[Edit, ...] = ()
         self._laying = Laying()
@@ -275,12 +277,15 @@ class Runner(QThread):
             while not (
                 self._stopping or self._jobs or self._open_request or self._due or self._plays()
             ):
+                self._bell.settle()
                 self._wake.wait()
             opening, self._open_request = self._open_request, None
             job = self._jobs.popleft() if self._jobs and opening is None else None
             self._interrupt = False
         if self._stopping:
             return
+        if opening is not None or job is not None:
+            self._bell.settle()
         if opening is not None:
             self._guarded("open the engine", lambda: self._open(*opening))
         elif job is not None:
@@ -316,6 +321,7 @@ class Runner(QThread):
         session.timeline = self.timeline
         session.on_progress = self._progress
         session.on_pause = partial(self.between_turns.wait, TURN)
+        session.on_enter = self._bell.entered
         session.open()
         self._laying.lay_all(session)
         self._session = session
@@ -345,6 +351,7 @@ class Runner(QThread):
             session.reset_memory()
         source.fresh = False
         self.frame_moved.emit(source.position)
+        self._bell.begin()
         try:
             frames = session.at(source.inputs, source.position, held=not source.playing)
             self._deliver(session, frames)
@@ -392,8 +399,9 @@ class Runner(QThread):
         return self._interrupt or self._stopping or self._due or self._open_request is not None
 
     def _post(self, frame: Frame) -> None:
+        self._bell.settle()
         if self._mailbox.post(frame):
-            self.ready.emit()
+            self._bell.posted(more=frame.last and self._plays())
 
     def _change_knobs(self, values: Mapping[str, Any]) -> None:
         session = self._session

@@ -71,14 +71,23 @@ class _Point:
 
 
 class Capture:
-    """The hooks of one network. Buffers are kept from run to run: a frame allocates nothing."""
+    """The hooks of one network. Buffers are kept from run to run: a frame allocates nothing.
 
-    def __init__(self, network: nn.Module, cancelled: Callable[[], bool]) -> None:
+    ``entered`` is called when a picture enters the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        cancelled: Callable[[], bool],
+        entered: Callable[[], object] = lambda: None,
+    ) -> None:
         self.network = network
         self.seconds = 0.0
         self.sweep_seconds = 0.0  # what the last sweep took
         self.seen: dict[str, Seen] = {}
         self._cancelled = cancelled
+        self._tell_entered = entered
         self._kept: dict[tuple[str, int, int], Kept] = {}
         self._means: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
@@ -390,6 +399,7 @@ class Capture:
         affine = placed(x)
         if affine is not None:
             self._root = affine
+            self._tell_entered()
             if self._sweep_handles:
                 self._enter_sweep(x)
 

@@ -54,6 +54,7 @@ class Session:
         visible: layers whose rows of the overview are on the screen. ``hurried``: frames follow one
             another, so that what has a budget keeps it.
         statistics_every: seconds between sweeps over all modules; 0 is never (after the first).
+        on_enter: called when a picture enters the network.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Session:
         self.instruments = Instruments()
         self.on_progress: Callable[[str, float | None], None] | None = None
         self.on_pause: Callable[[], Any] | None = None
+        self.on_enter: Callable[[], Any] | None = None
         self.params: Any = None
         self.engine: Engine[Any]
         self.network: nn.Module
@@ -123,7 +125,7 @@ class Session:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.engine.network = self.network
         self.row = replace(self.row, **self.engine.described())
-        self._capture = Capture(self.network, self._cancel.is_set)
+        self._capture = Capture(self.network, self._cancel.is_set, self._entered)
         self._capture.channels_last = self.engine.channels_last
         self._passes = Passes(self)
         self.driver.swept, self._tree = 0.0, None
@@ -216,6 +218,10 @@ class Session:
         )
         with contextlib.closing(frames):
             yield from frames
+
+    def _entered(self) -> None:
+        if self.on_enter is not None:
+            self.on_enter()
 
     def _ended(self, past: Past, kept: Any) -> None:
         self._past = past

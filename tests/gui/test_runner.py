@@ -137,6 +137,8 @@ def test_a_clip_plays_pauses_steps_and_seeks(qtbot: QtBot, runner: Runner) -> No
         qtbot.waitUntil(lambda: len(watch.frames) >= 3, timeout=WAIT)
         runner.set_playing(False)
         qtbot.waitUntil(lambda: watch.idle > 0, timeout=WAIT)
+        newest = runner.timeline.at(len(runner.timeline) - 1).frame
+        qtbot.waitUntil(lambda: watch.frames[-1].frame == newest, timeout=WAIT)
         before = watch.frames[-1].frame
         runner.step(1)
         qtbot.waitUntil(lambda: watch.frames[-1].frame == before + 1, timeout=WAIT)
@@ -160,6 +162,8 @@ def test_a_clip_that_ends_stops_at_its_last_frame(qtbot: QtBot, runner: Runner) 
         runner.seek(len(clip) - 2)
         with qtbot.waitSignal(runner.source_ended, timeout=WAIT):
             pass
+        # No run follows whose network the window could wait for.
+        qtbot.waitUntil(lambda: watch.frames[-1].frame == len(clip) - 1, timeout=WAIT)
         assert not watch.failures
     finally:
         runner.cancel()
