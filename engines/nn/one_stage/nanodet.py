@@ -140,5 +140,7 @@ def boxes_of(cells: Cells) -> Tensor:
     """Boxes (P, 4) in pixels of the network's input: each side lies at its mean distance."""
     points, strides, _ = (t.to(cells.sides.device) for t in centres(cells.sizes))
     bins = torch.arange(BINS, device=cells.sides.device, dtype=cells.sides.dtype)
-    away = (cells.sides.softmax(-1) * bins).sum(-1) * strides[:, None]  # (P, 4)
+    # One column a distribution: over rows of eight numbers a softmax takes ten times as long.
+    likely = cells.sides.flatten(0, 1).t().contiguous().softmax(0)  # (BINS, 4 P)
+    away = (bins @ likely).view(-1, 4) * strides[:, None]
     return torch.cat([points - away[:, :2], points + away[:, 2:]], 1)
