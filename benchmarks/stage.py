@@ -179,7 +179,7 @@ class Stage(QObject):
         if frame is None:
             return
         for artefact in frame.artefacts:
-            if artefact.group == "input" and isinstance(artefact, Image):  # below boxes, as ever
+            if artefact.group == "input" and isinstance(artefact, Image):  # below
                 for panel in self.groups.values():
                     panel.set_background(artefact.image, artefact.affine)
             if artefact.group in self.groups:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,7 +51,7 @@ class Timeline:
         self.cap = cap
         self.on = True
         self._entries: list[_Entry] = []
-        self._loose: deque[_Entry] = deque()  # not packed yet
+        self._loose: dict[int, _Entry] = {}  # recorded and not packed yet, by serial
         self._loose_bytes = 0
         self._held = _Ledger()
         self._serials = 0
@@ -87,7 +87,7 @@ class Timeline:
             entry = _Entry(frame, self._serials, self._held.add(frame))
             self._serials += 1
             self._entries.append(entry)
-            self._loose.append(entry)
+            self._loose[entry.serial] = entry
             self._loose_bytes += entry.bytes
             while self._held.bytes > self.cap and self._thin():
                 pass
@@ -206,6 +206,8 @@ class Timeline:
         for entry in entries:
             entry.here = False
             self._held.remove(entry.frame)
+            if self._loose.pop(entry.serial, None) is not None:
+                self._loose_bytes -= entry.bytes
 
     def _pack(self) -> None:
         """In a thread of its own: pack the oldest frames while too many are loose."""
@@ -230,15 +232,11 @@ class Timeline:
             time.sleep(REST * spent)
 
     def _next_loose(self) -> _Entry | None:
-        while self._loose:
-            entry = self._loose[0]
-            if entry.here and self._loose_bytes <= self.cap // LOOSE:
-                return None
-            self._loose.popleft()
-            self._loose_bytes -= entry.bytes
-            if entry.here:
-                return entry
-        return None
+        if self._loose_bytes <= self.cap // LOOSE or not self._loose:
+            return None
+        entry = self._loose.pop(next(iter(self._loose)))
+        self._loose_bytes -= entry.bytes
+        return entry
 
 
 class _Ledger:

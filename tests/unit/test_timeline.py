@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -127,6 +129,25 @@ def test_packing_waits_while_frames_come_faster_than_it_could(
     settled(timeline)
     assert timeline.bytes < held / 3
     assert np.array_equal(timeline.at(7).artefacts[0].values, np.full((256, 256), 7.0))
+
+
+@pytest.mark.parametrize("many_steps", [False, True], ids=["a clip", "one run"])
+def test_what_has_gone_is_let_go_while_packing_waits(
+    monkeypatch: pytest.MonkeyPatch, many_steps: bool
+) -> None:
+    monkeypatch.setattr("explorer.core.timeline.QUIET", 0.5)
+    timeline = Timeline(cap=40 * frame(0).nbytes())
+    arrays_made = []
+    for number in range(400):
+        made = frame(number, run=1) if many_steps else frame(0, run=number)
+        arrays_made.append(weakref.ref(made.artefacts[0].values))
+        timeline.add(made)
+        if number == 0:
+            timeline.mark(0)  # what stays must not keep what came after it
+    del made
+    gc.collect()
+    assert sum(array() is not None for array in arrays_made) <= len(timeline) <= 40
+    settled(timeline)
 
 
 @given(arrays.arrays(st.sampled_from([np.uint8, np.int64, np.float32, np.float64]),
