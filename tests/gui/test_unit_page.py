@@ -45,7 +45,7 @@ def panels(window: Any, name: str) -> dict[str, Any]:
 
 def test_explaining_shows_every_way_back_and_a_key_walks_them(page: Any, qtbot: Any) -> None:
     ask(page, "explain")
-    qtbot.waitUntil(lambda: set(ITEMS) <= set(panels(page, "unit")), timeout=LONG)
+    qtbot.waitUntil(lambda: {*ITEMS, "map"} <= set(panels(page, "unit")), timeout=LONG)
     found = panels(page, "unit")
     for item in ITEMS:
         assert found[item].artefact.note.startswith("layer2 unit 3, strongest place")
